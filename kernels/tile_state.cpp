@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// TileState: owner of the predictor state; names of profiles and devices.
+#include <array>
+
+#include "kernels/codec.hpp"
+#include "kernels/predictor_state.hpp"
+
+namespace ff::kernels {
+namespace {
+
+constexpr std::array<std::string_view, 4> kProfileNames{"raw", "fast", "small", "max"};
+constexpr std::array<std::string_view, 4> kDeviceNames{"reference", "cpu", "cuda", "fpga"};
+
+template <typename Enum, std::size_t N>
+Result<Enum> parse_name(const std::array<std::string_view, N>& names, std::string_view name,
+                        std::string_view what) {
+  for (std::size_t i = 0; i < N; ++i) {
+    if (names[i] == name) return static_cast<Enum>(i);
+  }
+  std::string message = "unknown " + std::string(what) + " '" + std::string(name) + "'; known are";
+  for (std::string_view known : names) message += " " + std::string(known);
+  return fail(Errc::invalid_argument, std::move(message));
+}
+
+}  // namespace
+
+std::string_view to_string(Profile profile) noexcept {
+  const auto index = static_cast<std::size_t>(profile);
+  return index < kProfileNames.size() ? kProfileNames[index] : "invalid";
+}
+
+std::string_view to_string(Device device) noexcept {
+  const auto index = static_cast<std::size_t>(device);
+  return index < kDeviceNames.size() ? kDeviceNames[index] : "invalid";
+}
+
+Result<Profile> parse_profile(std::string_view name) {
+  return parse_name<Profile>(kProfileNames, name, "profile");
+}
+Result<Device> parse_device(std::string_view name) {
+  return parse_name<Device>(kDeviceNames, name, "device");
+}
+
+void EncodePlanDeleter::operator()(EncodePlan* plan) const noexcept { delete plan; }
+
+TileState::TileState(std::unique_ptr<Body> body) noexcept : body_(std::move(body)) {}
+TileState::TileState(TileState&&) noexcept = default;
+TileState& TileState::operator=(TileState&&) noexcept = default;
+TileState::~TileState() = default;
+
+Result<TileState> TileState::create(const FrameShape& tile) {
+  FF_TRY(check_tile(tile));
+  return TileState(std::make_unique<Body>(tile));
+}
+
+const FrameShape& TileState::shape() const noexcept { return body_->shape; }
+
+std::size_t tile_state_bytes(const FrameShape& tile) noexcept {
+  return sizeof(TileState::Body) + (dtype_is_float(tile.dtype) ? 0 : tile.pixels() * 8);
+}
+
+}  // namespace ff::kernels
