@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The log: where collectors put records and sinks fetch them. An interface with two bodies.
+//
+//   kafka://host:port[,host:port]   Apache Kafka through librdkafka; more than one host
+//   log:///path                     segment files on this host; nothing to install
+//
+// Data path  collector > [LogWriter] > ... > [LogReader] > sink
+// A record's delivery report is the only proof that the log has it. Records may come more than once.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/payload.hpp"
+#include "common/base/result.hpp"
+
+namespace ff::transport {
+
+/// Where the log holds a record.
+struct LogPosition {
+  std::int32_t partition = 0;
+  std::int64_t offset = 0;
+};
+
+/// A topic as its users name it; the log puts the facility's prefix in front ("site.beamline.blocks").
+enum class Topic { blocks, series, receipts, ledger };
+[[nodiscard]] std::string_view topic_word(Topic topic) noexcept;
+[[nodiscard]] bool topic_is_state(Topic topic) noexcept;  ///< keeps the last value per key (series, ledger)
+
+struct LogOptions {
+  std::string url;  ///< kafka://... or log:///...
+  std::string topic_prefix = "site.beamline";
+  std::uint32_t partitions = 4;               ///< of topics made by us; an existing topic's count wins
+  std::uint64_t record_bytes_max = 900'000;   ///< kafka: larger payloads become chunk sets
+  std::uint64_t queue_bytes = 256ull << 20;   ///< producer's memory; above it produce() says queue_full
+  std::uint64_t log_bytes_max = 16ull << 30;  ///< log://: a full log refuses
+  std::chrono::nanoseconds delivery_timeout = std::chrono::seconds(30);
+  std::map<std::string, std::string> kafka;  ///< further librdkafka settings, passed through
+};
+
+/// One thread only, poll() included: callbacks run inside poll() and flush().
+class LogWriter {
+ public:
+  using Delivered = std::function<void(const Result<LogPosition>&)>;
+
+  virtual ~LogWriter() = default;
+
+  /// Hands one record over; `value` stays alive until `delivered` is called, exactly once.
+  /// `key`: state topics keep the last value of each key.
+  /// Errors: queue_full (call poll and try again), disk_full (log://), too_large; then `delivered` isn't
+  /// called.
+  [[nodiscard]] virtual Status produce(Topic topic, std::uint32_t partition, std::string_view key,
+                                       Payload value, Delivered delivered) = 0;
+  /// Runs due callbacks; waits at most `timeout` for one.
+  virtual void poll(std::chrono::nanoseconds timeout) = 0;
+  /// Waits until nothing is outstanding. Errors: timed_out.
+  [[nodiscard]] virtual Status flush(std::chrono::nanoseconds timeout) = 0;
+  [[nodiscard]] virtual Result<std::uint32_t> partition_count(Topic topic) = 0;
+  /// "" when healthy; else one line why the log can't be reached (for readiness).
+  [[nodiscard]] virtual std::string trouble() const = 0;
+};
+
+/// Opens (and where allowed creates) the given topics. One writer per topic in a log://.
+/// Errors: invalid_argument (url), io_error, refused (another writer holds the topic), timed_out (no broker).
+[[nodiscard]] Result<std::unique_ptr<LogWriter>> open_log_writer(const LogOptions& options,
+                                                                 const std::vector<Topic>& topics);
+
+struct LogRecord {
+  Topic topic = Topic::blocks;
+  LogPosition position;  ///< of the record; of its last chunk where it came as a chunk set
+  std::int64_t first_offset =
+      0;  ///< of its first chunk: committing may not pass it before the record is safe
+  std::string key;
+  Payload value;
+};
+
+/// One thread only. A group's readers share the partitions (kafka) or there is one reader per group (log://).
+class LogReader {
+ public:
+  virtual ~LogReader() = default;
+
+  /// The next record, or nothing after `timeout`. Errors: out_of_range (the log freed records before this
+  /// group had read them: the message names the gap; reading goes on behind it), io_error, disconnected,
+  /// crc_mismatch (log://).
+  [[nodiscard]] virtual Result<std::optional<LogRecord>> poll(std::chrono::nanoseconds timeout) = 0;
+
+  /// Everything of this partition before `next_offset` is safe; reading restarts there after a crash.
+  [[nodiscard]] virtual Status commit(Topic topic, std::int32_t partition, std::int64_t next_offset) = 0;
+
+  /// Called inside poll(): partitions that this reader got (reading starts at the committed offset) or lost.
+  /// What was read of a lost partition but not committed must be dropped: another reader reads it again.
+  std::function<void(Topic, std::int32_t partition)> on_assigned, on_revoked;
+
+  /// True when everything that stood in the log at this moment has been returned by poll().
+  [[nodiscard]] virtual bool caught_up() const = 0;
+  [[nodiscard]] virtual std::string trouble() const = 0;
+};
+
+/// `group`: consumer group; its committed offsets outlive the reader. A new group starts at the oldest
+/// record.
+[[nodiscard]] Result<std::unique_ptr<LogReader>> open_log_reader(const LogOptions& options,
+                                                                 const std::string& group,
+                                                                 const std::vector<Topic>& topics);
+
+}  // namespace ff::transport

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SegmentLog: an append-only run of records in numbered files; the agent's spool and the body of log://.
+//
+// Format     docs/formats/segment.md. Segments of fixed maximum size, each record with length and CRC; a torn
+//            tail is cut at opening; segments below the lowest cursor are freed.
+// One process writes a log, by one thread; readers (SegmentReader) may be other processes.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/base/payload.hpp"
+#include "common/base/result.hpp"
+
+namespace ff::transport {
+
+struct SegmentLogOptions {
+  std::filesystem::path folder;
+  std::uint64_t segment_bytes = 128ull << 20;
+  std::uint64_t log_bytes_max = 16ull << 30;
+  std::uint64_t record_bytes_max = 256ull << 20;
+  std::chrono::nanoseconds fsync_interval = std::chrono::milliseconds(200);  ///< 0: after every append
+};
+
+struct SegmentLogStats {
+  std::uint64_t first_offset = 0;  ///< oldest record still held
+  std::uint64_t next_offset = 0;   ///< of the next append
+  std::uint64_t bytes = 0;         ///< on disk
+  std::uint64_t torn_bytes_cut = 0;
+};
+
+class SegmentLog {
+ public:
+  /// Opens or creates; cuts a torn tail. Errors: refused (another process writes it), io_error, disk_full,
+  /// unsupported_version, crc_mismatch (damage before the tail: names file and byte).
+  [[nodiscard]] static Result<std::unique_ptr<SegmentLog>> open(const SegmentLogOptions& options);
+  ~SegmentLog();
+
+  /// Appends one record and returns its offset (record index, 0, 1, 2 ...). Written by write(), durable at
+  /// the next fsync. Errors: disk_full (log_bytes_max reached or the disk is full; nothing was written),
+  /// too_large.
+  [[nodiscard]] Result<std::uint64_t> append(std::string_view key, ByteSpan value);
+  /// fsync now.
+  [[nodiscard]] Status sync();
+  /// fsync if fsync_interval has passed since the oldest unsynced append.
+  [[nodiscard]] Status sync_if_due();
+
+  /// Frees whole segments that lie below `offset`.
+  [[nodiscard]] Status free_below(std::uint64_t offset);
+  /// Lowest committed offset over all cursors of the folder; nothing when there is none.
+  [[nodiscard]] std::optional<std::uint64_t> lowest_cursor() const;
+  [[nodiscard]] SegmentLogStats stats() const;
+
+ private:
+  SegmentLog();
+  struct Body;
+  std::unique_ptr<Body> body_;
+};
+
+struct SegmentRecord {
+  std::uint64_t offset = 0;
+  std::string key;
+  Payload value;  ///< maps or owns the bytes
+};
+
+/// A named reader with a durable cursor. One per name at a time (file lock).
+class SegmentReader {
+ public:
+  /// Errors: not_found (no log there yet), refused (the name is in use), unsupported_version.
+  [[nodiscard]] static Result<std::unique_ptr<SegmentReader>> open(const std::filesystem::path& folder,
+                                                                   const std::string& name);
+  ~SegmentReader();
+
+  /// The next record, or nothing when the end is reached (call again later). CRC-checked.
+  /// Errors: crc_mismatch, out_of_range (freed before it was read; names the gap and goes on behind it).
+  [[nodiscard]] Result<std::optional<SegmentRecord>> next();
+  /// Starts again at the committed cursor.
+  void rewind();
+  /// Everything before `next_offset` is done; durable when the call returns.
+  [[nodiscard]] Status commit(std::uint64_t next_offset);
+  [[nodiscard]] std::uint64_t committed() const;
+  /// Offset one past the newest complete record at this moment.
+  [[nodiscard]] std::uint64_t end_offset();
+
+ private:
+  SegmentReader();
+  struct Body;
+  std::unique_ptr<Body> body_;
+};
+
+}  // namespace ff::transport

@@ -1,0 +1,49 @@
+# Language level, warnings and sanitizers for every target of the project.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
+endif()
+
+option(FF_WERROR "Treat warnings as errors" ON)
+set(FF_SANITIZE "" CACHE STRING "Sanitizers: empty, 'address,undefined' or 'thread'")
+
+add_library(ff_options INTERFACE)
+target_compile_options(ff_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion)
+target_include_directories(ff_options INTERFACE "${PROJECT_SOURCE_DIR}")
+if(FF_WERROR)
+  target_compile_options(ff_options INTERFACE -Werror)
+endif()
+if(FF_SANITIZE)
+  add_compile_options(-fsanitize=${FF_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${FF_SANITIZE})
+endif()
+
+# ccache makes the second build of a checkout quick; its absence changes nothing.
+find_program(FF_CCACHE ccache)
+if(FF_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${FF_CCACHE}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${FF_CCACHE}")
+endif()
+
+# ff_library(name SOURCES ... LINK ... [PRIVATE_LINK ...]): target ff_<name>, alias ff::<name>.
+function(ff_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(ff_${name} STATIC ${ARG_SOURCES})
+  add_library(ff::${name} ALIAS ff_${name})
+  target_link_libraries(ff_${name} PUBLIC ${ARG_LINK} PRIVATE ff_options ${ARG_PRIVATE_LINK})
+  target_include_directories(ff_${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+endfunction()
+
+# ff_program(name SOURCES ... LINK ...): an executable whose file is called `name`.
+function(ff_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ff_options ${ARG_LINK})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+  install(TARGETS ${name} RUNTIME DESTINATION bin)
+endfunction()
