@@ -2,7 +2,7 @@
 //
 // What the three daemons' mains have in common: arguments, configuration, exit codes, signals, systemd.
 //
-//   --config FILE   --set KEY=VALUE ...   --check   --print-config   --version   --help
+//   --config FILE | --no-config   --set KEY=VALUE ...   --check   --print-config   --version   --help
 //
 // Exit codes: 0 stopped as asked, 64 wrong arguments, 69 something needed is unavailable, 70 our own fault,
 // 74 input/output, 78 configuration.
@@ -37,6 +37,11 @@ void describe(ConfigSchema& schema, CommonConfig& config);
 /// once.
 class StopSignal {
  public:
+  StopSignal() = default;
+  ~StopSignal();
+  StopSignal(const StopSignal&) = delete;
+  StopSignal& operator=(const StopSignal&) = delete;
+
   [[nodiscard]] bool requested() const noexcept { return requested_.load(std::memory_order_relaxed); }
   void request() noexcept { requested_.store(true, std::memory_order_relaxed); }
   /// Routes the process's SIGTERM and SIGINT here (one StopSignal per process).

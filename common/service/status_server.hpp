@@ -5,8 +5,10 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,6 +21,8 @@ namespace ff::service {
 /// Alive: the main loop has moved within `stall_limit`. Ready: nobody has named a trouble. Thread-safe.
 class Health {
  public:
+  explicit Health(std::chrono::nanoseconds stall_limit = std::chrono::seconds(30)) noexcept;
+
   /// The main loop calls it at every turn, also when idle.
   void progress() noexcept;
   /// A condition that keeps the daemon from doing its work ("log": "no broker answers"); "" clears it.
@@ -29,8 +33,8 @@ class Health {
   [[nodiscard]] std::string troubles() const;
 
  private:
-  static constexpr std::int64_t kStallLimitNs = 30'000'000'000;
-  std::atomic<std::int64_t> last_progress_ns_{0};
+  const std::int64_t stall_limit_ns_;
+  std::atomic<std::int64_t> last_progress_ns_;
   mutable std::mutex mutex_;
   std::map<std::string, std::string> troubles_;
 };
