@@ -38,6 +38,22 @@ std::string did_you_mean(const std::string& near) {
   return near.empty() ? "" : "; did you mean " + near + "?";
 }
 
+/// Letters to insert, drop, replace or swap with their neighbour (optimal string alignment).
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before_last, last, row(b.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    before_last = std::exchange(last, row);
+    row[0] = i + 1;
+    for (std::size_t j = 0; j < b.size(); ++j) {
+      row[j + 1] = std::min({last[j] + (a[i] == b[j] ? 0 : 1), row[j] + 1, last[j + 1] + 1});
+      if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j])
+        row[j + 1] = std::min(row[j + 1], before_last[j - 1] + 1);
+    }
+  }
+  return row.back();
+}
+
 bool inside_any(std::string_view key, const std::vector<std::string>& sections) {
   return std::any_of(sections.begin(), sections.end(),
                      [&](const std::string& name) { return key.starts_with(name + "."); });
@@ -224,21 +240,10 @@ std::string nearest_word(std::string_view word, const std::vector<std::string>& 
   // A third of the letters may be wrong; beyond that a suggestion misleads.
   std::size_t least = std::max<std::size_t>(word.size() / 3, 1) + 1;
   for (const std::string& candidate : known) {
-    // Levenshtein's distance, one row at a time.
-    std::vector<std::size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < word.size(); ++i) {
-      std::size_t diagonal = std::exchange(row[0], i + 1);
-      for (std::size_t j = 0; j < candidate.size(); ++j) {
-        const std::size_t replaced = diagonal + (word[i] == candidate[j] ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({replaced, row[j] + 1, diagonal + 1});
-      }
-    }
-    if (row.back() < least) {
-      least = row.back();
-      nearest = candidate;
-    }
+    const std::size_t edits = edit_distance(word, candidate);
+    if (edits >= least) continue;
+    least = edits;
+    nearest = candidate;
   }
   return nearest;
 }
