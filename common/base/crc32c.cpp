@@ -91,12 +91,15 @@ __attribute__((target("sse4.2"))) std::uint32_t update_hardware(std::uint32_t cr
 }  // namespace
 
 std::uint32_t crc32c(ByteSpan bytes, std::uint32_t previous) noexcept {
-  const std::uint32_t crc = ~previous;
 #if defined(__x86_64__)
   static const bool has_sse42 = __builtin_cpu_supports("sse4.2") != 0;
-  if (has_sse42) return ~update_hardware(crc, bytes.data(), bytes.size());
+  if (has_sse42) return ~update_hardware(~previous, bytes.data(), bytes.size());
 #endif
-  return ~update_software(crc, bytes.data(), bytes.size());
+  return crc32c_by_tables(bytes, previous);
+}
+
+std::uint32_t crc32c_by_tables(ByteSpan bytes, std::uint32_t previous) noexcept {
+  return ~update_software(~previous, bytes.data(), bytes.size());
 }
 
 }  // namespace ff
