@@ -33,12 +33,16 @@ struct SegmentLogStats {
   std::uint64_t next_offset = 0;   ///< of the next append
   std::uint64_t bytes = 0;         ///< on disk
   std::uint64_t torn_bytes_cut = 0;
+  std::string damage;  ///< "" or the first damage before the tail: file, byte, records lost
 };
 
 class SegmentLog {
  public:
-  /// Opens or creates; cuts a torn tail. Errors: refused (another process writes it), io_error, disk_full,
-  /// unsupported_version, crc_mismatch (damage before the tail: names file and byte).
+  /// Opens or creates; cuts a torn tail. Damage before the tail doesn't keep a log from opening: it is named
+  /// in stats().damage and by each reader that comes to it. Cost: the headers of the newest segment and the
+  /// bodies that weren't durable yet, however long the log.
+  /// Errors: refused (another process writes it), io_error, disk_full, unsupported_version, crc_mismatch
+  /// (the newest segment's own header is damaged although records follow it; names the file).
   [[nodiscard]] static Result<std::unique_ptr<SegmentLog>> open(const SegmentLogOptions& options);
   ~SegmentLog();
 
@@ -78,7 +82,8 @@ class SegmentReader {
   ~SegmentReader();
 
   /// The next record, or nothing when the end is reached (call again later). CRC-checked.
-  /// Errors: crc_mismatch, out_of_range (freed before it was read; names the gap and goes on behind it).
+  /// Errors: crc_mismatch (damage; names file, byte and records lost), out_of_range (freed before it was
+  /// read; names the gap). After either the next call goes on behind it. io_error.
   [[nodiscard]] Result<std::optional<SegmentRecord>> next();
   /// Starts again at the committed cursor.
   void rewind();

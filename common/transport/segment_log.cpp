@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The writing end. Invariant: only the newest segment can have bytes that aren't durable; a segment is
+// fsynced before the next one is made.
+#include "common/transport/segment_log.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <deque>
+#include <fcntl.h>
+#include <system_error>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "common/base/clock.hpp"
+#include "common/transport/posix_file.hpp"
+#include "common/transport/segment_cursor.hpp"
+#include "common/transport/segment_format.hpp"
+#include "common/transport/segment_scan.hpp"
+
+namespace ff::transport {
+namespace {
+
+/// Writing to disk starts behind the appends, so that the fsync at the end has little left to do.
+constexpr std::uint64_t kWritebackBytes = 4ull << 20;
+constexpr std::uint64_t kSegmentBytesLeast = 4096;
+
+}  // namespace
+
+struct SegmentLog::Body {
+  SegmentLogOptions options;
+  FileHandle lock;
+  Uuid log_id;
+  std::deque<SegmentFile> closed;  ///< oldest first; the active segment isn't among them
+
+  FileHandle active;
+  std::filesystem::path active_path;
+  std::uint64_t active_first = 0;
+  std::uint64_t active_bytes = 0;
+  std::uint64_t synced_bytes = 0;     ///< of the active segment
+  std::uint64_t writeback_bytes = 0;  ///< of the active segment, handed to the disk but not waited for
+  std::int64_t unsynced_since_ns = 0;
+
+  std::uint64_t next_offset = 0;
+  std::uint64_t closed_bytes = 0;
+  std::uint64_t torn_bytes_cut = 0;
+  std::string damage;
+  std::optional<Error> failed;  ///< set for good: what is on disk is no longer known
+
+  Status open_existing(std::vector<SegmentFile> segments);
+  Status adopt(const SegmentFile& newest);
+  Status drop_torn_header(const SegmentFile& newest, const Error& why);
+  Status skip_offsets_that_readers_passed();
+  Status create_segment(std::uint64_t first_offset);
+  Status roll(std::uint64_t first_offset);
+  Status write_record(std::string_view key, ByteSpan value, const RecordHeader& header);
+  Status take_back(Error why);
+  Status free_closed(std::uint64_t offset);
+  Status sync();
+  void start_writeback();
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return closed_bytes + active_bytes; }
+};
+
+Status SegmentLog::Body::create_segment(std::uint64_t first_offset) {
+  const auto path = options.folder / segment_file_name(first_offset);
+  FF_ASSIGN(FileHandle file, open_file(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND));
+  const auto header = pack(SegmentHeader{first_offset, next_offset, log_id, utc_now_ns()});
+  iovec piece{const_cast<std::byte*>(header.data()), header.size()};
+  Status status = write_all(file.get(), {&piece, 1}, path);
+  if (status.ok() && ::fdatasync(file.get()) != 0) status = errno_error("cannot fsync", path);
+  if (status.ok()) status = sync_folder(options.folder);
+  if (!status.ok()) {
+    ::unlink(path.c_str());
+    return status;
+  }
+  active = std::move(file);
+  active_path = path;
+  active_first = first_offset;
+  active_bytes = synced_bytes = writeback_bytes = kSegmentHeaderBytes;
+  next_offset = first_offset;
+  return {};
+}
+
+Status SegmentLog::Body::roll(std::uint64_t first_offset) {
+  FF_TRY(sync());
+  const SegmentFile old{active_first, active_bytes};
+  FF_TRY(create_segment(first_offset));
+  closed.push_back(old);
+  closed_bytes += old.bytes;
+  return {};
+}
+
+/// A crash while a segment was being made leaves a file without a whole header and without records.
+Status SegmentLog::Body::drop_torn_header(const SegmentFile& newest, const Error& why) {
+  const auto path = options.folder / segment_file_name(newest.first_offset);
+  {
+    FF_ASSIGN(const FileHandle file, open_file(path, O_RDONLY));
+    FF_ASSIGN(const auto record, find_record({file.get(), path}, 0, newest.bytes, 0, 0));
+    if (record)
+      return fail(Errc::crc_mismatch,
+                  why.message + ", but records follow; move the file away to go on without them");
+  }
+  if (::unlink(path.c_str()) != 0) return errno_error("cannot remove", path);
+  torn_bytes_cut += newest.bytes;
+  return sync_folder(options.folder);
+}
+
+Status SegmentLog::Body::adopt(const SegmentFile& newest) {
+  const auto path = options.folder / segment_file_name(newest.first_offset);
+  FF_ASSIGN(FileHandle file, open_file(path, O_RDWR | O_APPEND));
+  std::array<std::byte, kSegmentHeaderBytes> bytes;
+  FF_ASSIGN(const std::size_t got, read_at(file.get(), 0, bytes, path));
+  FF_ASSIGN(const SegmentHeader header, unpack_segment_header(ByteSpan(bytes).first(got), path.string()));
+  if (header.first_offset != newest.first_offset)
+    return fail(Errc::malformed, path.string() + ": holds records from " +
+                                     std::to_string(header.first_offset) + " on; the file was renamed");
+  FF_ASSIGN(TailScan scan, scan_tail({file.get(), path}, header));
+  if (scan.end_bytes < newest.bytes && ::ftruncate(file.get(), static_cast<off_t>(scan.end_bytes)) != 0)
+    return errno_error("cannot cut the torn tail", path);
+  if (::fdatasync(file.get()) != 0) return errno_error("cannot fsync", path);
+  torn_bytes_cut += newest.bytes - std::min(newest.bytes, scan.end_bytes);
+  damage = std::move(scan.damage);
+  log_id = header.log_id;
+  active = std::move(file);
+  active_path = path;
+  active_first = newest.first_offset;
+  active_bytes = synced_bytes = writeback_bytes = scan.end_bytes;
+  next_offset = scan.next_offset;
+  return {};
+}
+
+Status SegmentLog::Body::open_existing(std::vector<SegmentFile> segments) {
+  const std::uint64_t newest_first = segments.back().first_offset;
+  Status status = adopt(segments.back());
+  const bool torn_header =
+      !status.ok() && (status.error().code == Errc::truncated || status.error().code == Errc::bad_magic ||
+                       status.error().code == Errc::crc_mismatch);
+  if (torn_header) {
+    FF_TRY(drop_torn_header(segments.back(), status.error()));
+    segments.pop_back();
+    if (segments.empty()) {
+      log_id = Uuid::mint();
+      next_offset = newest_first;
+      return create_segment(newest_first);
+    }
+    status = adopt(segments.back());
+  }
+  FF_TRY(std::move(status));
+  segments.pop_back();
+  for (const SegmentFile& segment : segments) {
+    closed.push_back(segment);
+    closed_bytes += segment.bytes;
+  }
+  return {};
+}
+
+/// After a power cut a reader may have passed records that never became durable. Their offsets aren't used
+/// again: the reader would take the new records for those it has seen.
+Status SegmentLog::Body::skip_offsets_that_readers_passed() {
+  const auto cursors = all_cursors(options.folder, log_id);
+  const auto furthest = std::ranges::max_element(cursors);
+  if (furthest == cursors.end() || *furthest <= next_offset) return {};
+  return roll(*furthest);
+}
+
+Status SegmentLog::Body::sync() {
+  if (failed) return *failed;
+  if (synced_bytes == active_bytes) return {};
+  if (::fdatasync(active.get()) != 0) {
+    // The kernel forgets dirty pages after a failed fsync; a second one would say "ok" about lost data.
+    failed =
+        errno_error("fsync failed; records since the last one may be lost, the log is closed", active_path);
+    return *failed;
+  }
+  synced_bytes = writeback_bytes = active_bytes;
+  return {};
+}
+
+void SegmentLog::Body::start_writeback() {
+  if (active_bytes - writeback_bytes < kWritebackBytes) return;
+  ::sync_file_range(active.get(), static_cast<off_t>(writeback_bytes),
+                    static_cast<off_t>(active_bytes - writeback_bytes), SYNC_FILE_RANGE_WRITE);
+  writeback_bytes = active_bytes;
+}
+
+/// Removes a half-written record, so that a full disk leaves a log that ends with a whole one.
+Status SegmentLog::Body::take_back(Error why) {
+  if (::ftruncate(active.get(), static_cast<off_t>(active_bytes)) == 0) return why;
+  failed = errno_error("cannot take back a half-written record, the log is closed", active_path);
+  return *failed;
+}
+
+Status SegmentLog::Body::write_record(std::string_view key, ByteSpan value, const RecordHeader& header) {
+  static constexpr std::array<std::byte, kRecordAlignment> kZeros{};
+  auto head = pack(header);
+  const std::uint64_t padding =
+      header.total_bytes() - kRecordHeaderBytes - header.key_bytes - header.value_bytes;
+  std::array<iovec, 4> pieces{{{head.data(), head.size()},
+                               {const_cast<char*>(key.data()), key.size()},
+                               {const_cast<std::byte*>(value.data()), value.size()},
+                               {const_cast<std::byte*>(kZeros.data()), padding}}};
+  Status status = write_all(active.get(), pieces, active_path);
+  if (!status.ok()) return take_back(std::move(status).error());
+  return {};
+}
+
+Status SegmentLog::Body::free_closed(std::uint64_t offset) {
+  bool freed = false;
+  while (!closed.empty()) {
+    const std::uint64_t end = closed.size() > 1 ? closed[1].first_offset : active_first;
+    if (end > offset) break;
+    const auto path = options.folder / segment_file_name(closed.front().first_offset);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error("cannot free", path);
+    closed_bytes -= closed.front().bytes;
+    closed.pop_front();
+    freed = true;
+  }
+  return freed ? sync_folder(options.folder) : Status{};
+}
+
+SegmentLog::SegmentLog() : body_(std::make_unique<Body>()) {}
+
+SegmentLog::~SegmentLog() {
+  if (body_->active.is_open()) static_cast<void>(body_->sync());
+}
+
+Result<std::unique_ptr<SegmentLog>> SegmentLog::open(const SegmentLogOptions& options) {
+  std::unique_ptr<SegmentLog> log(new SegmentLog);
+  Body& body = *log->body_;
+  body.options = options;
+  body.options.segment_bytes =
+      std::max(kSegmentBytesLeast, std::min(options.segment_bytes, options.log_bytes_max / 4));
+  std::error_code error;
+  std::filesystem::create_directories(cursor_folder(options.folder), error);
+  if (error) return fail(Errc::io_error, options.folder.string() + ": cannot create: " + error.message());
+  FF_ASSIGN(body.lock, lock_file(options.folder / "writer.lock"));
+  FF_ASSIGN(auto segments, list_segments(options.folder));
+  if (segments.empty()) {
+    body.log_id = Uuid::mint();
+    FF_TRY(body.create_segment(0));
+  } else {
+    FF_TRY(body.open_existing(std::move(segments)));
+  }
+  FF_TRY(body.skip_offsets_that_readers_passed());
+  return log;
+}
+
+Result<std::uint64_t> SegmentLog::append(std::string_view key, ByteSpan value) {
+  Body& b = *body_;
+  if (b.failed) return *b.failed;
+  if (key.size() > kRecordKeyBytesMax || value.size() > b.options.record_bytes_max)
+    return fail(Errc::too_large, b.options.folder.string() + ": record of " + std::to_string(value.size()) +
+                                     " bytes (key " + std::to_string(key.size()) + "); at most " +
+                                     std::to_string(b.options.record_bytes_max));
+  RecordHeader header;
+  header.value_bytes = value.size();
+  header.key_bytes = static_cast<std::uint32_t>(key.size());
+  const std::uint64_t total = header.total_bytes();
+  const bool rolls = b.active_bytes + total > b.options.segment_bytes && b.next_offset > b.active_first;
+  if (b.bytes() + total + (rolls ? kSegmentHeaderBytes : 0) > b.options.log_bytes_max)
+    return fail(Errc::disk_full, b.options.folder.string() + ": the log holds " + std::to_string(b.bytes()) +
+                                     " of at most " + std::to_string(b.options.log_bytes_max) + " bytes");
+  if (rolls) FF_TRY(b.roll(b.next_offset));
+  header.offset = b.next_offset;
+  header.synced_bytes = b.synced_bytes;
+  header.body_crc = body_crc(key, value);
+  FF_TRY(b.write_record(key, value, header));
+  if (b.synced_bytes == b.active_bytes) b.unsynced_since_ns = monotonic_now_ns();
+  b.active_bytes += total;
+  ++b.next_offset;
+  if (b.options.fsync_interval.count() == 0) {
+    FF_TRY(b.sync());
+  } else {
+    b.start_writeback();
+  }
+  return header.offset;
+}
+
+Status SegmentLog::sync() { return body_->sync(); }
+
+Status SegmentLog::sync_if_due() {
+  Body& b = *body_;
+  if (b.failed) return *b.failed;
+  if (b.synced_bytes == b.active_bytes) return {};
+  if (monotonic_now_ns() - b.unsynced_since_ns < b.options.fsync_interval.count()) return {};
+  return b.sync();
+}
+
+Status SegmentLog::free_below(std::uint64_t offset) {
+  Body& b = *body_;
+  if (b.failed) return *b.failed;
+  FF_TRY(b.free_closed(offset));
+  // Everything is read but the room is short: start a new segment, so that the full one can go.
+  const bool active_is_read = offset >= b.next_offset && b.next_offset > b.active_first;
+  if (!active_is_read || b.bytes() <= b.options.log_bytes_max / 2) return {};
+  FF_TRY(b.roll(b.next_offset));
+  return b.free_closed(offset);
+}
+
+std::optional<std::uint64_t> SegmentLog::lowest_cursor() const {
+  const auto cursors = all_cursors(body_->options.folder, body_->log_id);
+  const auto lowest = std::ranges::min_element(cursors);
+  if (lowest == cursors.end()) return std::nullopt;
+  return *lowest;
+}
+
+SegmentLogStats SegmentLog::stats() const {
+  const Body& b = *body_;
+  SegmentLogStats stats;
+  stats.first_offset = b.closed.empty() ? b.active_first : b.closed.front().first_offset;
+  stats.next_offset = b.next_offset;
+  stats.bytes = b.bytes();
+  stats.torn_bytes_cut = b.torn_bytes_cut;
+  stats.damage = b.damage;
+  return stats;
+}
+
+}  // namespace ff::transport
