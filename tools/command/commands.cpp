@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The list of subcommands, in the order in which `foreframe --help` shows them.
+#include "tools/command/commands.hpp"
+
+namespace ff::tools {
+
+std::span<const Command> commands() noexcept {
+  static constexpr Command kCommands[] = {
+      {"convert", "copy a recording into another format", &convert_command},
+  };
+  return kCommands;
+}
+
+}  // namespace ff::tools

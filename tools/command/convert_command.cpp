@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// `foreframe convert`: copies any recording, also a simulated one, into raw + JSON or HDF5.
+#include <cstdio>
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "tools/command/command_support.hpp"
+#include "tools/command/commands.hpp"
+#include "tools/recording/recording_writer.hpp"
+
+namespace ff::tools {
+
+namespace {
+
+struct ConvertOptions {
+  std::string source, target;
+  std::uint64_t frames = 0;
+  bool force = false, json = false;
+};
+
+Status copy_frames(FrameReader& reader, RecordingWriter& writer, const RecordingInfo& info) {
+  std::vector<std::byte> frame(info.shape.bytes());
+  ProgressBar progress("converting", info.frames, true);
+  for (std::uint64_t i = 0; i < info.frames; ++i) {
+    FF_TRY(reader.read(i, frame));
+    FF_TRY(writer.write(frame));
+    progress.update(i + 1);
+  }
+  return writer.finish();
+}
+
+int convert(const ConvertOptions& options) {
+  auto reader = open_recording(options.source);
+  if (!reader.ok()) return report_error("convert", reader.error());
+  RecordingInfo info = (*reader)->info();
+  if (options.frames > 0) info.frames = std::min(info.frames, options.frames);
+  auto writer = create_recording(options.target, info, options.force);
+  if (!writer.ok()) return report_no_output("convert", writer.error());
+  if (const Status copied = copy_frames(**reader, **writer, info); !copied.ok())
+    return report_error("convert", copied.error());
+  if (options.json) {
+    nlohmann::ordered_json report = {{"source", options.source}, {"target", options.target},
+                                     {"frames", info.frames},    {"rows", info.shape.rows},
+                                     {"cols", info.shape.cols},  {"dtype", dtype_name(info.shape.dtype)}};
+    if (info.entropy_bits_per_pixel) report["entropy_bits_per_pixel"] = *info.entropy_bits_per_pixel;
+    std::printf("%s\n", report.dump().c_str());
+  } else {
+    std::printf("%s: %llu frames of %u x %u %s\n", options.target.c_str(),
+                static_cast<unsigned long long>(info.frames), info.shape.rows, info.shape.cols,
+                std::string(dtype_name(info.shape.dtype)).c_str());
+    if (info.entropy_bits_per_pixel)
+      std::printf("true entropy: %.4f bits/pixel\n", *info.entropy_bits_per_pixel);
+  }
+  return kExitDone;
+}
+
+}  // namespace
+
+int convert_command(int argc, char** argv) {
+  ConvertOptions options;
+  CLI::App app{"Copies a recording, also a simulated one, into another format.", "foreframe convert"};
+  app.add_option("SOURCE", options.source,
+                 "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif or sim:PRESET[,key=value...]")
+      ->required();
+  app.add_option("-o,--output", options.target, "NAME.json, NAME.raw, NAME.raw.zst or NAME.h5[:/path]")
+      ->required();
+  app.add_option("--frames", options.frames, "only the first N frames");
+  app.add_flag("--force", options.force, "overwrite the output");
+  app.add_flag("--json", options.json, "report as JSON");
+  app.footer(
+      "examples:\n"
+      "  foreframe convert sim:pilatus-6m,rows=512,cols=512,frames=50,seed=3 -o simulated.json\n"
+      "  foreframe convert stack.tif -o stack.h5");
+  return parse_and_run(app, argc, argv, [&] { return convert(options); });
+}
+
+}  // namespace ff::tools

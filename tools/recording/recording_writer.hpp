@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// RecordingWriter: writes frames in order into a recording that open_recording() and everybody else can read.
+//
+// Targets    NAME.json (with NAME.<dtype>.raw beside it), NAME.raw or NAME.raw.zst (with NAME.json beside it)
+//            NAME.h5[:/path]  one frame a chunk, bitshuffle + LZ4 (filter 32008), as DECTRIS files
+// Nothing appears under its final name before finish() has succeeded.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "tools/recording/recording.hpp"
+
+namespace ff::tools {
+
+class RecordingWriter {
+ public:
+  virtual ~RecordingWriter() = default;
+  /// The next frame, exactly info.shape.bytes(). Errors: io_error, disk_full, shape_mismatch.
+  [[nodiscard]] virtual Status write(ByteSpan pixels) = 0;
+  /// Completes, makes durable and publishes. Errors: those of write, truncated (fewer frames than announced).
+  [[nodiscard]] virtual Status finish() = 0;
+};
+
+using RecordingWriterPtr = std::unique_ptr<RecordingWriter>;
+
+/// `info` says shape, frame count, sentinels, mask and frame time; `force` overwrites.
+/// Errors: already_exists, not_found (folder), io_error, invalid_argument (unknown ending).
+[[nodiscard]] Result<RecordingWriterPtr> create_recording(const std::string& target,
+                                                          const RecordingInfo& info, bool force);
+
+[[nodiscard]] Result<RecordingWriterPtr> create_raw_recording(const std::string& target,
+                                                              const RecordingInfo& info, bool force);
+[[nodiscard]] Result<RecordingWriterPtr> create_hdf5_recording(const std::string& path,
+                                                               const std::string& dataset,
+                                                               const RecordingInfo& info, bool force);
+
+}  // namespace ff::tools
