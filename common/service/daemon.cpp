@@ -205,7 +205,7 @@ void DaemonContext::progress() const {
   sd_notify(0, "WATCHDOG=1");
 }
 
-int run_daemon(int argc, char** argv, DaemonSpec spec) {
+int run_daemon(int argc, char** argv, const DaemonSpec& spec) {
   try {
     return run_checked(argc, argv, spec);
   } catch (const std::exception& error) {

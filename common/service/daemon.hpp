@@ -79,6 +79,6 @@ struct DaemonSpec {
 };
 
 /// The whole main(): returns the exit code.
-[[nodiscard]] int run_daemon(int argc, char** argv, DaemonSpec spec);
+[[nodiscard]] int run_daemon(int argc, char** argv, const DaemonSpec& spec);
 
 }  // namespace ff::service
