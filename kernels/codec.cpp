@@ -3,12 +3,17 @@
 // Dispatch: checks what is common to all devices, then hands the group to one of them.
 #include "kernels/codec.hpp"
 
+#include <algorithm>
 #include <bit>
+#include <optional>
 
 #include "common/base/crc32c.hpp"
 #include "kernels/format/block_header.hpp"
 #include "kernels/format/raw_block.hpp"
+#include "kernels/format/sections.hpp"
 #include "kernels/predictor_state.hpp"
+#include "kernels/reference/codec_reference.hpp"
+#include "kernels/reference/planner.hpp"
 
 namespace ff::kernels {
 namespace {
@@ -40,6 +45,98 @@ void advance(TileState::Body& body, const BlockHeader& header) {
   body.link = header.header_crc;
 }
 
+Status check_sentinels(const FrameShape& tile, const EncodeOptions& options) {
+  if (dtype_is_float(tile.dtype)) return {};
+  if (options.sentinels.size() > kSentinelsMax) {
+    return fail(Errc::out_of_range, "plan: " + std::to_string(options.sentinels.size()) + " sentinels; 8 at most");
+  }
+  const ValueRange range = value_range(tile.dtype);
+  for (std::size_t i = 0; i < options.sentinels.size(); ++i) {
+    const std::int64_t value = options.sentinels[i];
+    const auto before = options.sentinels.first(i);
+    if (value < range.low || value > range.high || std::ranges::find(before, value) != before.end()) {
+      return fail(Errc::out_of_range, "plan: sentinel " + std::to_string(value) + " is no value of " +
+                                          std::string(dtype_name(tile.dtype)) + ", or is listed twice");
+    }
+  }
+  return {};
+}
+
+// The header of a block whose payload stands behind it in `out`.
+std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind, GroupFrames frames,
+                       MutableByteSpan out, std::size_t payload_bytes) {
+  BlockHeader header;
+  header.tile = plan.tile;
+  header.place = plan.place;
+  header.profile = profile;
+  header.kind = kind;
+  header.link = plan.place.key ? 0 : state.body().link;
+  header.pixel_crc = pixel_crc(frames);
+  header.block_bytes = static_cast<std::uint32_t>(kBlockHeaderBytes + payload_bytes);
+  header.payload_crc = crc32c(out.subspan(kBlockHeaderBytes, payload_bytes));
+  write_block_header(header, out);
+  advance(state.body(), header);
+  return header.block_bytes;
+}
+
+std::size_t encode_raw(TileState& state, const EncodePlan& plan, GroupFrames frames, MutableByteSpan out) {
+  const BlockKind wanted = plan.kind == BlockKind::stored ? BlockKind::stored : BlockKind::raw_zstd;
+  const RawPayload payload = encode_raw_payload(wanted, frames, out.subspan(kBlockHeaderBytes));
+  state.body().predictor.reset();  // block.md §4: a raw block leaves no predictor
+  return seal_block(state, plan, Profile::raw, payload.kind, frames, out, payload.bytes);
+}
+
+// What the next plan may start from.
+void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetup& setup) {
+  memory.no_packing = memory.no_packing || (plan.setup && !plan.place.key && memory.known);
+  memory.known = true;
+  memory.source = setup.source;
+  memory.level_bits = setup.levels.level_bits;
+  memory.group = plan.group;
+  if (plan.prior) memory.prior_weight = plan.prior->frames_weight;
+  ++memory.groups;
+}
+
+// Words of all streams behind the side information; nothing where stored pixels would be smaller.
+std::optional<std::size_t> write_predicted(const EncodePlan& plan,
+                                           const std::vector<std::vector<std::uint16_t>>& streams,
+                                           MutableByteSpan payload) {
+  const std::vector<std::byte> side = write_side_information(plan);
+  std::vector<std::size_t> words;
+  std::size_t bytes = side.size() + lanes_head_bytes(streams.size());
+  for (const auto& stream : streams) {
+    words.push_back(stream.size());
+    bytes += 2 * stream.size();
+  }
+  if (bytes > std::popcount(plan.place.present) * plan.tile.bytes()) return std::nullopt;
+  std::ranges::copy(side, payload.begin());
+  std::size_t at = side.size();
+  at += write_lanes_head(words, payload.subspan(at));
+  for (const auto& stream : streams) {
+    std::ranges::copy(std::as_bytes(std::span(stream)), payload.begin() + static_cast<std::ptrdiff_t>(at));
+    at += 2 * stream.size();
+  }
+  return at;
+}
+
+Result<std::size_t> encode_predicted(TileState& state, const EncodePlan& plan, GroupFrames frames, MutableByteSpan out) {
+  FF_TRY(prepare_predictor(state.body(), plan.setup, plan.prior, plan.mask, plan.tables));
+  const std::size_t raw_bytes = frames.size() * plan.tile.bytes();
+  const auto streams = reference::encode_lanes(state.body(), plan.group, frames, raw_bytes);
+  const auto bytes = streams ? write_predicted(plan, *streams, out.subspan(kBlockHeaderBytes)) : std::nullopt;
+  if (!bytes) return encode_raw(state, plan, frames, out);
+  remember(state.body().memory, plan, state.body().predictor->setup);
+  return seal_block(state, plan, plan.profile, BlockKind::predicted, frames, out, *bytes);
+}
+
+Status decode_predicted(TileState& state, const BlockHeader& header, ByteSpan payload_bytes, MutableGroupFrames frames) {
+  if (dtype_is_float(header.tile.dtype)) return fail(Errc::malformed, "block: float pixels in a predicted block");
+  FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
+  if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
+  FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
+  return reference::decode_lanes(state.body(), payload, frames);
+}
+
 }  // namespace
 
 Result<EncodePlanPtr> plan_group(const TileState& state, const GroupPlace& place, GroupFrames frames,
@@ -51,6 +148,10 @@ Result<EncodePlanPtr> plan_group(const TileState& state, const GroupPlace& place
     return fail(Errc::shape_mismatch, "plan: the mask has " + std::to_string(options.mask.size()) +
                                           " entries, the tile " + std::to_string(state.shape().pixels()) +
                                           " pixels");
+  }
+  FF_TRY(check_sentinels(state.shape(), options));
+  if (options.profile != Profile::raw && !dtype_is_float(state.shape().dtype)) {
+    return reference::plan_fast(state.body(), place, frames, options);
   }
   EncodePlanPtr plan(new EncodePlan);
   plan->tile = state.shape();
@@ -77,19 +178,8 @@ Result<std::size_t> encode_group(Device device, TileState& state, const EncodePl
   if (out.size() < encoded_size_bound(plan.tile, static_cast<std::uint32_t>(frames.size()))) {
     return fail(Errc::buffer_too_small, "encode: output smaller than encoded_size_bound");
   }
-  BlockHeader header;
-  header.tile = plan.tile;
-  header.place = plan.place;
-  header.profile = plan.profile;
-  header.link = plan.place.key ? 0 : state.body().link;
-  header.pixel_crc = pixel_crc(frames);
-  const RawPayload payload = encode_raw_payload(plan.kind, frames, out.subspan(kBlockHeaderBytes));
-  header.kind = payload.kind;
-  header.block_bytes = static_cast<std::uint32_t>(kBlockHeaderBytes + payload.bytes);
-  header.payload_crc = crc32c(out.subspan(kBlockHeaderBytes, payload.bytes));
-  write_block_header(header, out);
-  advance(state.body(), header);
-  return static_cast<std::size_t>(header.block_bytes);
+  if (plan.kind == BlockKind::predicted) return encode_predicted(state, plan, frames, out);
+  return encode_raw(state, plan, frames, out);
 }
 
 bool can_execute(Device device, const EncodePlan&) noexcept { return device_available(device); }
@@ -118,9 +208,11 @@ Status decode_group(Device device, TileState& state, ByteSpan block, MutableGrou
     return fail(Errc::crc_mismatch, "block: payload CRC does not match; the block was damaged on its way");
   }
   if (header.kind == BlockKind::predicted) {
-    return fail(Errc::unsupported_feature, "block: predicted blocks are not readable by this build");
+    FF_TRY(decode_predicted(state, header, payload, frames));
+  } else {
+    FF_TRY(decode_raw_payload(header.kind, payload, frames));
+    state.body().predictor.reset();
   }
-  FF_TRY(decode_raw_payload(header.kind, payload, frames));
   if (pixel_crc(frames) != header.pixel_crc) {
     return fail(Errc::crc_mismatch, "block: decoded pixels do not match their CRC");
   }

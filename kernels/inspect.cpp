@@ -29,15 +29,19 @@ class JsonObject {
  public:
   JsonObject& number(std::string_view key, std::uint64_t value) { return put(key, std::to_string(value)); }
   JsonObject& word(std::string_view key, std::string_view value) {
-    return put(key, "\"" + std::string(value) + "\"");
+    text_ += separator();
+    text_.append("\"").append(key).append("\":\"").append(value).append("\"");
+    return *this;
   }
-  JsonObject& put(std::string_view key, const std::string& value) {
-    text_ += (text_.empty() ? "{\"" : ",\"") + std::string(key) + "\":" + value;
+  JsonObject& put(std::string_view key, std::string_view value) {
+    text_ += separator();
+    text_.append("\"").append(key).append("\":").append(value);
     return *this;
   }
   [[nodiscard]] std::string close() { return text_ + "}"; }
 
  private:
+  [[nodiscard]] char separator() const noexcept { return text_.empty() ? '{' : ','; }
   std::string text_;
 };
 

@@ -3,17 +3,45 @@
 // TileState::Body: what encoder and decoder remember of one tile from group to group of a window.
 //
 // Data path  window > [plan > encode] ... [decode] > store
-// Meaning    docs/formats/block.md §7 (state). Everything the decoder reads is set by transmitted values
-// only. Not here   the arithmetic that moves the state (kernels/reference/, kernels/cpu/).
+// Meaning    docs/formats/block.md §6 (state). Everything the decoder reads is set by transmitted values only.
+// Not here   the arithmetic that moves the state (kernels/reference/predict.hpp, kernels/cpu/).
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <vector>
 
 #include "kernels/codec.hpp"
 #include "kernels/format/encode_plan.hpp"
+#include "kernels/format/sections.hpp"
 
 namespace ff::kernels {
+
+/// The predictor between two frames. `mean` and `scale` are 15-bit fixed point, rows x cols, densely packed,
+/// and have room behind them for a vector that reads past the last pixel.
+struct PredictorState {
+  PredictorSetup setup;
+  LevelCodec codec;
+  std::shared_ptr<const MaskMap> mask;          ///< null: no pixel is masked
+  std::shared_ptr<const ContextTables> tables;  ///< the last ones sent
+  std::uint32_t frames = 0;                     ///< frames in the running mean, the prior's weight included
+  std::vector<std::uint16_t> mean, mean_next;
+  std::vector<std::uint16_t> scale, scale_next;  ///< empty unless the context source is scale
+};
+
+/// What the planner learned from the windows before: never read by a decoder.
+struct PlannerMemory {
+  bool known = false;
+  ContextSource source = ContextSource::rate;
+  std::uint8_t level_bits = 0;
+  bool no_packing = false;
+  GroupSetup group;
+  std::uint8_t prior_weight = 2;
+  std::uint32_t groups = 0;
+};
+
+inline constexpr std::size_t kStatePadding = 64;  ///< pixels
 
 struct TileState::Body {
   explicit Body(const FrameShape& tile) : shape(tile) {}
@@ -24,6 +52,17 @@ struct TileState::Body {
   bool window_open = false;
   std::uint8_t next_frame = 0;
   std::uint32_t link = 0;
+
+  /// Nothing until a setup has come, and again after a raw block.
+  std::optional<PredictorState> predictor;
+  PlannerMemory memory;
 };
+
+/// Applies what a predicted block says before its first frame: a setup resets the predictor, mask and tables
+/// replace the state's. The same for encoder and decoder.
+/// Errors: malformed (no setup, tables or memory of them where the block needs one).
+[[nodiscard]] Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSetup>& setup,
+                                       const std::optional<Prior>& prior, std::shared_ptr<const MaskMap> mask,
+                                       std::shared_ptr<const ContextTables> tables);
 
 }  // namespace ff::kernels

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Context tables as bits: classes first, then each context's frequencies as differences of their levels.
+#include "kernels/format/context_tables.hpp"
+
+#include <algorithm>
+
+namespace ff::kernels {
+namespace {
+
+constexpr unsigned kSpanOrder = 2;
+constexpr std::uint32_t kFrequencyLevelMax = 127;  // level of 1984, the largest 5-bit frequency below 2048
+
+// Order of the Exp-Golomb code for the next level difference, learned from the last ones.
+class LevelOrder {
+ public:
+  [[nodiscard]] unsigned order() const noexcept { return static_cast<unsigned>(std::bit_width(mean_ >> 4)); }
+  void learn(std::uint32_t magnitude) noexcept { mean_ += 2 * magnitude - (mean_ >> 2); }
+
+ private:
+  std::uint32_t mean_ = 24;
+};
+
+std::uint8_t peak_symbol(const Frequencies& f) noexcept {
+  return static_cast<std::uint8_t>(std::ranges::max_element(f) - f.begin());
+}
+
+// First and last symbol below the escape that occur; 0 and 0 where none does.
+struct SymbolSpan {
+  std::size_t first = 0, last = 0;
+};
+
+SymbolSpan symbol_span(const Frequencies& f) noexcept {
+  SymbolSpan span;
+  bool any = false;
+  for (std::size_t s = 0; s < kEscape; ++s) {
+    if (f[s] == 0) continue;
+    if (!any) span.first = s;
+    span.last = s;
+    any = true;
+  }
+  return span;
+}
+
+// The peak is not sent: it takes what the others leave of 2048.
+void write_frequencies(const Frequencies& f, BitWriter& out) {
+  const std::uint8_t peak = peak_symbol(f);
+  const auto [first, last] = symbol_span(f);
+  out.bits(peak, 8);
+  out.bits(first, 8);
+  out.golomb(static_cast<std::uint32_t>(last - first), 4);
+  LevelOrder order;
+  std::int32_t before = 0;
+  for (std::size_t s = first; s <= last; ++s) {
+    if (s == peak) continue;
+    const auto level = static_cast<std::int32_t>(level_of_frequency(f[s]));
+    const std::uint32_t difference = zigzag(level - before);
+    out.golomb(difference, order.order());
+    order.learn(difference);
+    before = level;
+  }
+  if (peak != kEscape) out.golomb(level_of_frequency(f[kEscape]), 0);
+}
+
+bool parse_frequencies(BitReader& in, Frequencies& f) {
+  f.fill(0);
+  const std::size_t peak = in.bits(8);
+  const std::size_t first = in.bits(8);
+  const std::size_t last = first + in.golomb(4);
+  if (!in.ok() || last >= kEscape) return false;
+  LevelOrder order;
+  std::int32_t before = 0;
+  std::uint32_t sum = 0;
+  for (std::size_t s = first; s <= last; ++s) {
+    if (s == peak) continue;
+    const std::uint32_t difference = in.golomb(order.order());
+    if (difference > 2 * kFrequencyLevelMax + 1) return false;
+    order.learn(difference);
+    const std::int32_t level = before + unzigzag(difference);
+    if (level < 0 || level > static_cast<std::int32_t>(kFrequencyLevelMax)) return false;
+    f[s] = static_cast<std::uint16_t>(frequency_of_level(static_cast<std::uint32_t>(level)));
+    sum += f[s];
+    before = level;
+  }
+  if (peak != kEscape) {
+    const std::uint32_t level = in.golomb(0);
+    if (level == 0 || level > kFrequencyLevelMax) return false;
+    f[kEscape] = static_cast<std::uint16_t>(frequency_of_level(level));
+    sum += f[kEscape];
+  }
+  if (!in.ok() || sum == 0 || sum >= kProbabilityScale) return false;
+  f[peak] = static_cast<std::uint16_t>(kProbabilityScale - sum);
+  return true;
+}
+
+}  // namespace
+
+std::array<BucketEntry, kBuckets> bucket_entries(const ContextTables& tables) noexcept {
+  std::array<BucketEntry, kBuckets> entries{};
+  std::size_t bucket = 0, context = 0;
+  for (const ContextClass& c : tables.classes) {
+    const BucketEntry entry{static_cast<std::uint8_t>(context), c.raw_bits, c.residual, c.split};
+    for (std::size_t i = 0; i < c.buckets; ++i) entries[bucket++] = entry;
+    context += c.contexts();
+  }
+  return entries;
+}
+
+void write_context_tables(const ContextTables& tables, BitWriter& out) {
+  std::size_t covered = 0;
+  for (const ContextClass& c : tables.classes) {
+    covered += c.buckets;
+    out.bits(covered == kBuckets ? 1 : 0, 1);
+    if (covered != kBuckets) out.golomb(c.buckets - 1u, kSpanOrder);
+    out.bits(c.residual ? 1 : 0, 1);
+    if (!c.residual) continue;
+    out.bits(c.split ? 1 : 0, 1);
+    out.bits(c.raw_bits, 4);
+  }
+  for (const Frequencies& f : tables.frequencies) write_frequencies(f, out);
+}
+
+Result<ContextTables> parse_context_tables(BitReader& in) {
+  ContextTables tables;
+  std::size_t covered = 0, contexts = 0;
+  while (covered < kBuckets) {
+    ContextClass c;
+    const bool takes_rest = in.bits(1) == 1;
+    const std::size_t span = takes_rest ? kBuckets - covered : std::size_t{in.golomb(kSpanOrder)} + 1;
+    if (!in.ok() || span > kBuckets - covered) return fail(Errc::malformed, "block: context classes overrun their buckets");
+    c.buckets = static_cast<std::uint8_t>(span);
+    c.residual = in.bits(1) == 1;
+    if (c.residual) {
+      c.split = in.bits(1) == 1;
+      c.raw_bits = static_cast<std::uint8_t>(in.bits(4));
+    }
+    covered += span;
+    contexts += c.contexts();
+    if (!in.ok() || contexts > kContextsMax) return fail(Errc::malformed, "block: more than 64 contexts");
+    tables.classes.push_back(c);
+  }
+  tables.frequencies.resize(contexts);
+  for (Frequencies& f : tables.frequencies) {
+    if (!parse_frequencies(in, f)) return fail(Errc::malformed, "block: a frequency table does not sum to 2048");
+  }
+  return tables;
+}
+
+}  // namespace ff::kernels

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Contexts and their frequency tables: which symbol is how likely, given what the predictor expects.
+//
+//     key (rate or scale, 15 bits) -> bucket (0 ... 191) -> class -> context (0 ... 63) -> frequencies
+//
+// Data path  predict > [context > token] > lanes
+// Meaning    docs/formats/block.md §5.6. A class is a run of buckets; a split class has four contexts, one
+//            for each quarter of the prediction's fraction. Everything here is transmitted.
+// Not here   how classes and frequencies are chosen (kernels/reference/plan_tables.hpp).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "kernels/format/bit_code.hpp"
+
+namespace ff::kernels {
+
+inline constexpr unsigned kProbabilityBits = 11;
+inline constexpr std::uint32_t kProbabilityScale = 1u << kProbabilityBits;
+inline constexpr std::size_t kBuckets = 192;
+inline constexpr std::size_t kContextsMax = 64;
+inline constexpr std::size_t kSymbols = 256;
+inline constexpr std::uint8_t kEscape = 255;
+inline constexpr unsigned kRawBitsMax = 15;
+
+/// Bucket of a key: fine where keys are small, coarser above. 0 <= key <= 32767.
+[[nodiscard]] constexpr std::uint32_t bucket_of(std::uint32_t key) noexcept {
+  return key < 256 ? key >> 2 : key < 2048 ? 64 + (key >> 5) : 128 + (key >> 9);
+}
+
+/// Buckets [64, 72) and [128, 132) are never reached: bucket_of jumps over them.
+struct ContextClass {
+  std::uint8_t buckets = 1;   ///< how many buckets the class spans
+  bool residual = false;      ///< token is the distance from the prediction; else the level itself
+  bool split = false;         ///< four contexts by the prediction's fraction; residual classes only
+  std::uint8_t raw_bits = 0;  ///< low bits of the level sent as they are (0 ... 15; 0 unless residual)
+
+  [[nodiscard]] std::size_t contexts() const noexcept { return split ? 4 : 1; }
+  friend bool operator==(const ContextClass&, const ContextClass&) = default;
+};
+
+using Frequencies = std::array<std::uint16_t, kSymbols>;
+
+struct ContextTables {
+  std::vector<ContextClass> classes;     ///< in bucket order; their spans sum to kBuckets
+  std::vector<Frequencies> frequencies;  ///< per context; each sums to kProbabilityScale, each f < 2048
+
+  friend bool operator==(const ContextTables&, const ContextTables&) = default;
+};
+
+/// What a pixel's context says, looked up by bucket.
+struct BucketEntry {
+  std::uint8_t first_context = 0;
+  std::uint8_t raw_bits = 0;
+  bool residual = false;
+  bool split = false;
+};
+[[nodiscard]] std::array<BucketEntry, kBuckets> bucket_entries(const ContextTables& tables) noexcept;
+
+/// Frequencies a file can hold: five significant bits.
+[[nodiscard]] constexpr std::uint32_t frequency_of_level(std::uint32_t level) noexcept {
+  return level < 32 ? level : (16 + level % 16) << (level / 16 - 1);
+}
+[[nodiscard]] constexpr std::uint32_t level_of_frequency(std::uint32_t f) noexcept {
+  if (f < 32) return f;
+  const auto shift = static_cast<std::uint32_t>(std::bit_width(f)) - 5;
+  return (shift + 1) * 16 + (f >> shift) - 16;
+}
+
+/// Rounds down to five significant bits.
+[[nodiscard]] constexpr std::uint32_t coarse_frequency(std::uint32_t f) noexcept {
+  return frequency_of_level(level_of_frequency(f));
+}
+
+void write_context_tables(const ContextTables& tables, BitWriter& out);
+/// Errors: malformed (spans, counts or sums that no encoder writes).
+[[nodiscard]] Result<ContextTables> parse_context_tables(BitReader& in);
+
+}  // namespace ff::kernels

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Level map: rows are mapped value by value; the common map (identity) is a copy.
+#include "kernels/format/level_map.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "common/base/bytes.hpp"
+#include "common/base/check.hpp"
+
+namespace ff::kernels {
+namespace {
+
+template <typename Pixel>
+std::int64_t load_as(const std::byte* pixel) noexcept {
+  return static_cast<std::int64_t>(load_le<Pixel>(pixel));
+}
+
+template <typename Pixel>
+constexpr ValueRange range_of() noexcept {
+  return {std::numeric_limits<Pixel>::min(), std::numeric_limits<Pixel>::max()};
+}
+
+constexpr std::uint16_t kUnusedRank = 0xffff;
+
+}  // namespace
+
+ValueRange value_range(Dtype dtype) noexcept {
+  switch (dtype) {
+    case Dtype::u8: return range_of<std::uint8_t>();
+    case Dtype::i8: return range_of<std::int8_t>();
+    case Dtype::u16: return range_of<std::uint16_t>();
+    case Dtype::i16: return range_of<std::int16_t>();
+    case Dtype::u32: return range_of<std::uint32_t>();
+    case Dtype::i32: return range_of<std::int32_t>();
+    case Dtype::f16: case Dtype::f32: break;
+  }
+  FF_CHECK(!"level maps are for integer pixels");
+  return {};
+}
+
+std::int64_t load_pixel(Dtype dtype, const std::byte* pixel) noexcept {
+  switch (dtype) {
+    case Dtype::u8: return load_as<std::uint8_t>(pixel);
+    case Dtype::i8: return load_as<std::int8_t>(pixel);
+    case Dtype::u16: case Dtype::f16: return load_as<std::uint16_t>(pixel);
+    case Dtype::i16: return load_as<std::int16_t>(pixel);
+    case Dtype::u32: case Dtype::f32: return load_as<std::uint32_t>(pixel);
+    case Dtype::i32: return load_as<std::int32_t>(pixel);
+  }
+  return 0;
+}
+
+void store_pixel(Dtype dtype, std::byte* pixel, std::int64_t value) noexcept {
+  switch (dtype_bytes(dtype)) {
+    case 1: store_le(pixel, static_cast<std::uint8_t>(value)); break;
+    case 2: store_le(pixel, static_cast<std::uint16_t>(value)); break;
+    default: store_le(pixel, static_cast<std::uint32_t>(value)); break;
+  }
+}
+
+LevelCodec::LevelCodec(const LevelMap& map, Dtype dtype) : map_(map), dtype_(dtype) {
+  level_mask_ = static_cast<std::uint32_t>((std::uint64_t{1} << map.level_bits) - 1);
+  const std::uint32_t first_sentinel = map.first_sentinel_level();
+  if (map.kind == LevelMapKind::packed) {
+    rank_.assign(static_cast<std::size_t>(map.packed.back() - map.base) + 1, kUnusedRank);
+    for (std::size_t i = 0; i < map.packed.size(); ++i) {
+      rank_[static_cast<std::size_t>(map.packed[i] - map.base)] = static_cast<std::uint16_t>(i);
+    }
+    return;
+  }
+  std::vector<std::uint32_t> freed, taken;
+  std::vector<bool> own(map.sentinels.size(), false);
+  for (const std::int64_t sentinel : map.sentinels) {
+    const std::uint64_t level = offset_level(sentinel);
+    if (level > level_mask_) continue;  // outside a narrow map: leaves nothing free
+    if (level < first_sentinel) {
+      freed.push_back(static_cast<std::uint32_t>(level));
+    } else {
+      own[static_cast<std::size_t>(level - first_sentinel)] = true;
+    }
+  }
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    if (!own[i]) taken.push_back(first_sentinel + static_cast<std::uint32_t>(i));
+  }
+  std::ranges::sort(freed);
+  for (std::size_t i = 0; i < std::min(freed.size(), taken.size()); ++i) moved_.push_back({taken[i], freed[i]});
+
+  // Sentinels that have their top level anyway need no mapping: 65535 in u16, -1 and -2 in i32.
+  bool in_place = map.base == 0 && map.level_bits == 8 * dtype_bytes(dtype) && moved_.empty();
+  for (std::size_t j = 0; j < map.sentinels.size(); ++j) {
+    in_place = in_place && offset_level(map.sentinels[j]) == level_mask_ - j;
+  }
+  identity_ = in_place;
+}
+
+// In a map as wide as the type, levels wrap; in a narrower one, values outside have no level.
+std::uint64_t LevelCodec::offset_level(std::int64_t value) const noexcept {
+  const std::uint64_t distance = static_cast<std::uint64_t>(value - map_.base);
+  return map_.level_bits == 8 * dtype_bytes(dtype_) ? distance & level_mask_ : distance;
+}
+
+bool LevelCodec::total() const noexcept {
+  return map_.kind == LevelMapKind::offset && map_.level_bits == 8 * dtype_bytes(dtype_);
+}
+
+bool LevelCodec::has_level(std::int64_t value) const noexcept {
+  if (std::ranges::find(map_.sentinels, value) != map_.sentinels.end()) return true;
+  if (map_.kind == LevelMapKind::packed) {
+    const auto at = static_cast<std::uint64_t>(value - map_.base);
+    return at < rank_.size() && rank_[at] != kUnusedRank;
+  }
+  const std::uint64_t level = offset_level(value);
+  if (level < map_.first_sentinel_level()) return true;
+  return std::ranges::any_of(moved_, [&](const Moved& move) { return move.from == level; });
+}
+
+std::uint32_t LevelCodec::level(std::int64_t value) const noexcept {
+  for (std::size_t j = 0; j < map_.sentinels.size(); ++j) {
+    if (value == map_.sentinels[j]) return level_mask_ - static_cast<std::uint32_t>(j);
+  }
+  if (map_.kind == LevelMapKind::packed) return rank_[static_cast<std::size_t>(value - map_.base)];
+  const auto level = static_cast<std::uint32_t>(offset_level(value));
+  for (const Moved& move : moved_) {
+    if (move.from == level) return move.to;
+  }
+  return level;
+}
+
+std::int64_t LevelCodec::value(std::uint32_t level) const noexcept {
+  level &= level_mask_;
+  if (level >= map_.first_sentinel_level() && !map_.sentinels.empty()) return map_.sentinels[level_mask_ - level];
+  if (map_.kind == LevelMapKind::packed) return map_.packed[std::min<std::size_t>(level, map_.packed.size() - 1)];
+  for (const Moved& move : moved_) {
+    if (move.to == level) return map_.base + move.from;
+  }
+  return map_.base + level;
+}
+
+void LevelCodec::levels_of_row(const std::byte* pixels, std::size_t count, std::uint32_t* levels) const noexcept {
+  const std::size_t width = dtype_bytes(dtype_);
+  if (identity_ && width == 4) {
+    std::memcpy(levels, pixels, count * 4);
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) levels[i] = level(load_pixel(dtype_, pixels + i * width));
+}
+
+void LevelCodec::levels_of_row(const std::byte* pixels, std::size_t count, std::uint16_t* levels) const noexcept {
+  const std::size_t width = dtype_bytes(dtype_);
+  if (identity_ && width == 2) {
+    std::memcpy(levels, pixels, count * 2);
+    return;
+  }
+  if (identity_ && width == 1) {
+    for (std::size_t i = 0; i < count; ++i) levels[i] = std::to_integer<std::uint8_t>(pixels[i]);
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    levels[i] = static_cast<std::uint16_t>(level(load_pixel(dtype_, pixels + i * width)));
+  }
+}
+
+void LevelCodec::values_of_row(const std::uint32_t* levels, std::size_t count, std::byte* pixels) const noexcept {
+  const std::size_t width = dtype_bytes(dtype_);
+  if (identity_ && width == 4) {
+    std::memcpy(pixels, levels, count * 4);
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
+}
+
+void LevelCodec::values_of_row(const std::uint16_t* levels, std::size_t count, std::byte* pixels) const noexcept {
+  const std::size_t width = dtype_bytes(dtype_);
+  if (identity_ && width == 2) {
+    std::memcpy(pixels, levels, count * 2);
+    return;
+  }
+  if (identity_ && width == 1) {
+    for (std::size_t i = 0; i < count; ++i) pixels[i] = static_cast<std::byte>(levels[i]);
+    return;
+  }
+  for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
+}
+
+void write_level_map(const LevelMap& map, BitWriter& out) {
+  out.bits(map.level_bits == 8 ? 0 : map.level_bits == 16 ? 1 : 2, 2);
+  out.bits(static_cast<std::uint64_t>(map.kind), 2);
+  out.bits(static_cast<std::uint64_t>(map.base), 64);
+  out.bits(map.sentinels.size(), 4);
+  for (const std::int64_t sentinel : map.sentinels) out.bits(static_cast<std::uint64_t>(sentinel), 64);
+  if (map.kind != LevelMapKind::packed) return;
+  // Runs of used and unused values in turn; the first used value is the base.
+  out.bits(map.packed.size(), 16);
+  std::size_t i = 0;
+  while (i < map.packed.size()) {
+    std::size_t end = i + 1;
+    while (end < map.packed.size() && map.packed[end] == map.packed[end - 1] + 1) ++end;
+    out.golomb(static_cast<std::uint32_t>(end - i - 1), 0);
+    if (end < map.packed.size()) out.golomb(static_cast<std::uint32_t>(map.packed[end] - map.packed[end - 1] - 2), 0);
+    i = end;
+  }
+}
+
+namespace {
+
+Status parse_packed(BitReader& in, Dtype dtype, LevelMap& map) {
+  const auto count = static_cast<std::size_t>(in.bits(16));
+  std::int64_t value = map.base;
+  while (in.ok() && map.packed.size() < count) {
+    const std::size_t run = std::size_t{in.golomb(0)} + 1;
+    if (run > count - map.packed.size()) break;
+    for (std::size_t i = 0; i < run; ++i) map.packed.push_back(value++);
+    if (map.packed.size() < count) value += std::int64_t{in.golomb(0)} + 1;
+    if (value - map.base > 65536) break;
+  }
+  const bool fits = !map.packed.empty() && map.packed.size() == count &&
+                    map.packed.size() <= map.first_sentinel_level() && map.packed.back() - map.base <= 65535 &&
+                    map.packed.back() <= value_range(dtype).high;
+  if (!in.ok() || !fits) return fail(Errc::malformed, "block: the list of used values is not possible");
+  return {};
+}
+
+}  // namespace
+
+Result<LevelMap> parse_level_map(BitReader& in, Dtype dtype) {
+  LevelMap map;
+  const std::uint64_t width = in.bits(2);
+  const std::uint64_t kind = in.bits(2);
+  map.level_bits = width == 0 ? 8 : width == 1 ? 16 : 32;
+  map.base = static_cast<std::int64_t>(in.bits(64));
+  const std::uint64_t sentinel_count = in.bits(4);
+  const ValueRange range = value_range(dtype);
+  bool good = width <= 2 && kind <= 1 && sentinel_count <= kSentinelsMax && map.base >= range.low &&
+              map.base <= range.high && map.level_bits <= 8 * dtype_bytes(dtype);
+  for (std::uint64_t j = 0; good && j < sentinel_count; ++j) {
+    const auto sentinel = static_cast<std::int64_t>(in.bits(64));
+    good = sentinel >= range.low && sentinel <= range.high &&
+           std::ranges::find(map.sentinels, sentinel) == map.sentinels.end();
+    map.sentinels.push_back(sentinel);
+  }
+  if (!good || !in.ok()) return fail(Errc::malformed, "block: the level map is not possible for this pixel type");
+  map.kind = static_cast<LevelMapKind>(kind);
+  if (map.kind == LevelMapKind::packed) FF_TRY(parse_packed(in, dtype, map));
+  return map;
+}
+
+}  // namespace ff::kernels

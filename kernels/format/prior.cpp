@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Prior: grid values as differences from their neighbours' median, in Exp-Golomb code.
+#include "kernels/format/prior.hpp"
+
+#include <algorithm>
+
+namespace ff::kernels {
+namespace {
+
+constexpr std::uint32_t kStateMax = 32767;
+
+// Median edge detector of JPEG-LS (ITU-T T.87 A.4): follows edges, averages slopes.
+std::int32_t predict_grid(std::span<const std::uint16_t> grid, std::size_t cols, std::size_t i) noexcept {
+  const bool has_left = i % cols != 0, has_up = i >= cols;
+  if (!has_left) return has_up ? grid[i - cols] : 0;
+  const std::int32_t left = grid[i - 1];
+  if (!has_up) return left;
+  const std::int32_t up = grid[i - cols], corner = grid[i - cols - 1];
+  return std::clamp(left + up - corner, std::min(left, up), std::max(left, up));
+}
+
+std::size_t grid_size(const FrameShape& tile, unsigned log2_block) noexcept {
+  return std::size_t{grid_points(tile.rows, log2_block)} * grid_points(tile.cols, log2_block);
+}
+
+std::size_t plane_bits(std::span<const std::uint16_t> grid, std::size_t cols, unsigned order) {
+  BitWriter trial;
+  for (std::size_t i = 0; i < grid.size(); ++i) trial.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), order);
+  return trial.bit_count();
+}
+
+void write_plane(std::span<const std::uint16_t> plane, unsigned quantum, std::size_t cols, BitWriter& out) {
+  std::vector<std::uint16_t> grid(plane.size());
+  std::ranges::transform(plane, grid.begin(), [&](std::uint16_t v) { return static_cast<std::uint16_t>(v >> quantum); });
+  unsigned best = 0;
+  std::size_t best_bits = plane_bits(grid, cols, 0);
+  for (unsigned order = 1; order < 12; ++order) {
+    const std::size_t bits = plane_bits(grid, cols, order);
+    if (bits < best_bits) best = order, best_bits = bits;
+  }
+  out.bits(best, 4);
+  for (std::size_t i = 0; i < grid.size(); ++i) out.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), best);
+}
+
+Result<std::vector<std::uint16_t>> parse_plane(BitReader& in, unsigned quantum, std::size_t points, std::size_t cols) {
+  const auto order = static_cast<unsigned>(in.bits(4));
+  std::vector<std::uint16_t> grid(points);
+  for (std::size_t i = 0; i < points; ++i) {
+    const std::uint32_t difference = in.golomb(order);
+    if (!in.ok() || difference > 2 * kStateMax + 1) return fail(Errc::malformed, "block: the prior ends early");
+    const std::int32_t value = predict_grid(grid, cols, i) + unzigzag(difference);
+    if (value < 0 || value > static_cast<std::int32_t>(kStateMax >> quantum)) {
+      return fail(Errc::malformed, "block: a prior value lies outside 15 bits");
+    }
+    grid[i] = static_cast<std::uint16_t>(value);
+  }
+  for (auto& value : grid) value = static_cast<std::uint16_t>(value << quantum);
+  return grid;
+}
+
+// The two grid points around a pixel and the weight of the second, in 1 / (2 << log2_block).
+struct Between {
+  std::uint32_t first = 0, second = 0, weight = 0;
+};
+
+Between between(std::uint32_t pixel, std::uint32_t points, unsigned log2_block) noexcept {
+  const std::uint32_t block = 1u << log2_block;
+  const std::uint32_t at = 2 * pixel + 1 + block;  // grid point g stands at g * 2 * block + 2 * block
+  const std::uint32_t cell = at >> (log2_block + 1);
+  return {std::min(cell == 0 ? 0u : cell - 1, points - 1), std::min(cell, points - 1), at & (2 * block - 1)};
+}
+
+}  // namespace
+
+void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, const FrameShape& tile,
+                  std::span<std::uint16_t> state) noexcept {
+  const std::uint32_t grid_rows = grid_points(tile.rows, log2_block), grid_cols = grid_points(tile.cols, log2_block);
+  const std::uint32_t whole = 2u << log2_block;
+  const unsigned shift = 2 * (log2_block + 1);
+  for (std::uint32_t row = 0; row < tile.rows; ++row) {
+    const Between v = between(row, grid_rows, log2_block);
+    const std::uint16_t* upper = grid.data() + std::size_t{v.first} * grid_cols;
+    const std::uint16_t* lower = grid.data() + std::size_t{v.second} * grid_cols;
+    for (std::uint32_t col = 0; col < tile.cols; ++col) {
+      const Between h = between(col, grid_cols, log2_block);
+      const std::uint32_t left = upper[h.first] * (whole - v.weight) + lower[h.first] * v.weight;
+      const std::uint32_t right = upper[h.second] * (whole - v.weight) + lower[h.second] * v.weight;
+      const std::uint32_t sum = left * (whole - h.weight) + right * h.weight;
+      state[std::size_t{row} * tile.cols + col] = static_cast<std::uint16_t>((sum + (1u << (shift - 1))) >> shift);
+    }
+  }
+}
+
+void write_prior(const Prior& prior, const FrameShape& tile, BitWriter& out) {
+  out.bits(prior.log2_block, 3);
+  out.bits(prior.frames_weight, 4);
+  out.bits(prior.quantum, 4);
+  const std::size_t cols = grid_points(tile.cols, prior.log2_block);
+  write_plane(prior.mean, prior.quantum, cols, out);
+  if (!prior.scale.empty()) write_plane(prior.scale, prior.quantum, cols, out);
+}
+
+Result<Prior> parse_prior(BitReader& in, const FrameShape& tile, bool has_scale) {
+  Prior prior;
+  prior.log2_block = static_cast<std::uint8_t>(in.bits(3));
+  prior.frames_weight = static_cast<std::uint8_t>(in.bits(4));
+  prior.quantum = static_cast<std::uint8_t>(in.bits(4));
+  if (!in.ok() || prior.log2_block < 2 || prior.log2_block > 6 || prior.quantum > 14) {
+    return fail(Errc::malformed, "block: the prior's grid is not possible");
+  }
+  const std::size_t points = grid_size(tile, prior.log2_block);
+  const std::size_t cols = grid_points(tile.cols, prior.log2_block);
+  FF_ASSIGN(prior.mean, parse_plane(in, prior.quantum, points, cols));
+  if (has_scale) {
+    FF_ASSIGN(prior.scale, parse_plane(in, prior.quantum, points, cols));
+  }
+  return prior;
+}
+
+}  // namespace ff::kernels

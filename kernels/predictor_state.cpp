@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Predictor state: how a block's side information changes it before the first frame.
+#include "kernels/predictor_state.hpp"
+
+#include <algorithm>
+
+#include "kernels/format/prior.hpp"
+
+namespace ff::kernels {
+namespace {
+
+void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, const FrameShape& tile,
+          const std::vector<std::uint16_t>* grid, unsigned log2_block) {
+  plane.assign(tile.pixels() + kStatePadding, 0);
+  next.assign(tile.pixels() + kStatePadding, 0);
+  if (grid != nullptr) expand_prior(*grid, log2_block, tile, plane);
+}
+
+PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& setup, const std::optional<Prior>& prior) {
+  PredictorState state;
+  state.setup = setup;
+  state.codec = LevelCodec(setup.levels, tile.dtype);
+  state.frames = prior ? prior->frames_weight : 0;
+  const unsigned log2_block = prior ? prior->log2_block : 0;
+  fill(state.mean, state.mean_next, tile, prior ? &prior->mean : nullptr, log2_block);
+  if (setup.source == ContextSource::scale) {
+    fill(state.scale, state.scale_next, tile, prior ? &prior->scale : nullptr, log2_block);
+  }
+  return state;
+}
+
+}  // namespace
+
+Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSetup>& setup,
+                         const std::optional<Prior>& prior, std::shared_ptr<const MaskMap> mask,
+                         std::shared_ptr<const ContextTables> tables) {
+  if (setup) {
+    body.predictor = fresh_predictor(body.shape, *setup, prior);
+  } else if (!body.predictor) {
+    return fail(Errc::malformed, "block: inherits a predictor, but the block before it left none");
+  }
+  PredictorState& predictor = *body.predictor;
+  if (mask != nullptr) predictor.mask = std::move(mask);
+  if (tables != nullptr) predictor.tables = std::move(tables);
+  if (predictor.tables == nullptr) return fail(Errc::malformed, "block: reuses tables, but none were sent since the reset");
+  const bool any_split = std::ranges::any_of(predictor.tables->classes, [](const ContextClass& c) { return c.split; });
+  if (any_split && predictor.setup.up < 2) {
+    return fail(Errc::malformed, "block: a split class needs two fraction bits, the state has fewer");
+  }
+  return {};
+}
+
+}  // namespace ff::kernels

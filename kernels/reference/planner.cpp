@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Planner: coordinate descent on sampled costs; steady streams try one neighbouring choice a group.
+#include "kernels/reference/planner.hpp"
+
+#include <algorithm>
+#include <array>
+#include <span>
+
+#include "kernels/format/prior.hpp"
+#include "kernels/reference/plan_levels.hpp"
+#include "kernels/reference/plan_mask.hpp"
+#include "kernels/reference/plan_prior.hpp"
+#include "kernels/reference/plan_sample.hpp"
+#include "kernels/reference/plan_tables.hpp"
+
+namespace ff::kernels::reference {
+namespace {
+
+constexpr std::array<std::uint16_t, 5> kSmoothings{0, 8192, 16384, 24576, 32767};
+constexpr std::array<std::uint8_t, 5> kMemories{2, 4, 8, 16, 64};
+constexpr std::array<std::uint8_t, 5> kPriorWeights{0, 1, 2, 4, 8};
+
+// Sampled pixels: enough for about 25 contexts of 25 symbols, and for telling choices apart by a few per mille.
+constexpr std::size_t kTableSampleMin = 32768, kTableShare = 24;
+constexpr std::size_t kTrialSampleMin = 8192, kTrialShare = 128;
+
+class Planner {
+ public:
+  Planner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames, const EncodeOptions& options)
+      : body_(body), frames_(frames), options_(options), plan_(new EncodePlan) {
+    plan_->tile = body.shape;
+    plan_->place = place;
+    plan_->profile = Profile::fast;
+    plan_->kind = BlockKind::predicted;
+    plan_->group = body.memory.group;
+  }
+
+  EncodePlanPtr run() {
+    choose_mask_and_levels();
+    choose_group();
+    if (resets()) choose_prior();
+    choose_tables();
+    return std::move(plan_);
+  }
+
+ private:
+  [[nodiscard]] bool resets() const noexcept { return plan_->setup.has_value(); }
+  [[nodiscard]] const PredictorSetup& setup() const noexcept { return resets() ? *plan_->setup : body_.predictor->setup; }
+  [[nodiscard]] const MaskMap* mask() const noexcept { return mask_.get(); }
+
+  void choose_mask_and_levels() {
+    const bool carry_on = !plan_->place.key && body_.predictor.has_value();
+    const auto previous = body_.predictor ? body_.predictor->mask : nullptr;
+    mask_ = plan_mask(body_.shape, frames_, options_, previous, !carry_on);
+    if (carry_on && expresses(body_.predictor->codec, frames_, mask())) {
+      codec_ = body_.predictor->codec;
+      if (mask_ != previous) plan_->mask = mask_;
+      return;
+    }
+    const bool wide = carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
+    const bool no_packing = carry_on || body_.memory.no_packing;
+    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, no_packing);
+    plan_->setup->source = body_.memory.source;
+    plan_->mask = mask_;
+    codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
+  }
+
+  // Trials start where coding will: from the state, or from a prior of the first frame.
+  void start(BandSample& sample, const std::optional<Prior>& prior, const PredictorSetup& with) {
+    if (!resets()) {
+      const PredictorState& state = *body_.predictor;
+      sample.start(state.mean.data(), state.scale.empty() ? nullptr : state.scale.data(), state.frames);
+      return;
+    }
+    if (!prior) return sample.start(nullptr, nullptr, 0);
+    mean_.resize(body_.shape.pixels());
+    expand_prior(prior->mean, prior->log2_block, body_.shape, mean_);
+    const bool has_scale = with.source == ContextSource::scale;
+    if (has_scale) {
+      scale_.resize(body_.shape.pixels());
+      expand_prior(prior->scale, prior->log2_block, body_.shape, scale_);
+    }
+    sample.start(mean_.data(), has_scale ? scale_.data() : nullptr, prior->frames_weight);
+  }
+
+  [[nodiscard]] Prior make_prior(const PredictorSetup& with, unsigned log2_block, unsigned weight) const {
+    return plan_prior(frames_.front(), codec_, with, mask(), log2_block, weight);
+  }
+
+  // Bits of the trial sample under a choice.
+  FixedBits cost(const BandSample& sample, const PredictorSetup& with, const GroupSetup& group) {
+    records_.clear();
+    sample.run({with, group}, frames_.size(), records_);
+    return estimate_cost(records_, with);
+  }
+
+  // Tries the values of one field and keeps the best; `reach` limits how far from the present one.
+  template <typename Field, typename Values>
+  void try_field(const BandSample& sample, Field GroupSetup::*field, const Values& values, std::ptrdiff_t reach) {
+    const auto here = std::ranges::find(values, plan_->group.*field) - values.begin();
+    const auto from = std::max<std::ptrdiff_t>(0, here - reach);
+    const auto to = std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(values.size()) - 1, here + reach);
+    FixedBits best = cost(sample, setup(), plan_->group);
+    for (std::ptrdiff_t i = from; i <= to; ++i) {
+      GroupSetup other = plan_->group;
+      other.*field = values[static_cast<std::size_t>(i)];
+      if (other == plan_->group) continue;
+      const FixedBits bits = cost(sample, setup(), other);
+      if (bits < best) plan_->group = other, best = bits;
+    }
+  }
+
+  void choose_group() {
+    const std::size_t pixels = body_.shape.pixels() * frames_.size();
+    BandSample sample(body_.shape, frames_.size(), std::max(kTrialSampleMin, pixels / kTrialShare));
+    sample.read(frames_, codec_, mask());
+    if (!body_.memory.known) return choose_group_afresh(sample);
+    if (resets()) start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
+    else start(sample, std::nullopt, setup());
+    switch (body_.memory.groups % 4) {
+      case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, 1); break;
+      case 2:
+        if (setup().source == ContextSource::scale) {
+          try_field(sample, &GroupSetup::scale_smoothing, kSmoothings, 1);
+          break;
+        }
+        [[fallthrough]];
+      default: try_field(sample, &GroupSetup::smoothing, kSmoothings, 1); break;
+    }
+  }
+
+  // Nothing is known of this tile yet: both sources, all values.
+  void choose_group_afresh(BandSample& sample) {
+    plan_->group = GroupSetup{8192, 24576, 16, 16, 1};
+    if (resets()) {
+      std::array<FixedBits, 2> bits{};
+      for (const ContextSource source : {ContextSource::rate, ContextSource::scale}) {
+        plan_->setup->source = source;
+        start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
+        bits[static_cast<std::size_t>(source)] = cost(sample, setup(), plan_->group);
+      }
+      plan_->setup->source = bits[1] < bits[0] ? ContextSource::scale : ContextSource::rate;
+      start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
+    } else {
+      start(sample, std::nullopt, setup());
+    }
+    try_field(sample, &GroupSetup::smoothing, kSmoothings, 4);
+    if (frames_.size() > 2) try_field(sample, &GroupSetup::mean_frames, kMemories, 4);
+    if (setup().source == ContextSource::scale) try_field(sample, &GroupSetup::scale_smoothing, kSmoothings, 4);
+  }
+
+  // The grid that makes first frame and grid together the cheapest; then how many frames it is worth.
+  void choose_prior() {
+    const std::size_t first_frames = std::min<std::size_t>(frames_.size(), 4);
+    BandSample sample(body_.shape, first_frames, kTrialSampleMin);
+    sample.read(frames_.first(first_frames), codec_, mask());
+    const auto whole_cost = [&](const Prior& prior) {
+      start(sample, prior, setup());
+      records_.clear();
+      sample.run({setup(), plan_->group}, first_frames, records_);
+      return estimate_cost(records_, setup()) / 256 * sample.ratio_256() +
+             (FixedBits{prior_bits(prior, body_.shape)} << kFixedBitsShift);
+    };
+    Prior best = make_prior(setup(), 3, body_.memory.prior_weight);
+    FixedBits best_cost = whole_cost(best);
+    for (const unsigned log2_block : {2u, 4u, 5u}) {
+      Prior other = make_prior(setup(), log2_block, best.frames_weight);
+      const FixedBits bits = whole_cost(other);
+      if (bits < best_cost) best = std::move(other), best_cost = bits;
+    }
+    for (const std::uint8_t weight : kPriorWeights) {
+      if (first_frames < 2) break;
+      Prior other = best;
+      other.frames_weight = weight;
+      const FixedBits bits = whole_cost(other);
+      if (bits < best_cost) best = std::move(other), best_cost = bits;
+    }
+    plan_->prior = std::move(best);
+  }
+
+  void choose_tables() {
+    const std::size_t pixels = body_.shape.pixels() * frames_.size();
+    BandSample sample(body_.shape, frames_.size(), std::max(kTableSampleMin, pixels / kTableShare));
+    sample.read(frames_, codec_, mask());
+    start(sample, plan_->prior, setup());
+    records_.clear();
+    sample.run({setup(), plan_->group}, frames_.size(), records_);
+    auto tables = std::make_shared<ContextTables>(build_tables(records_, setup(), sample.ratio_256()));
+    BitWriter header;
+    write_context_tables(*tables, header);
+    const auto whole_bits = [&](const ContextTables& with) {
+      return ((table_cost(records_, setup(), with) / 256 * sample.ratio_256()) >> kFixedBitsShift);
+    };
+    std::uint64_t bits = whole_bits(*tables) + header.bit_count();
+    plan_->tables = std::move(tables);
+    if (const auto old = reusable_tables(); old != nullptr) {
+      const std::uint64_t old_bits = whole_bits(*old);
+      if (old_bits <= bits) plan_->tables = nullptr, bits = old_bits;
+    }
+    plan_->group.streams = streams_for(bits / 8);
+    if (bits / 8 > pixels * dtype_bytes(body_.shape.dtype)) plan_->kind = BlockKind::raw_zstd;
+  }
+
+  [[nodiscard]] std::shared_ptr<const ContextTables> reusable_tables() const {
+    return resets() ? nullptr : body_.predictor->tables;
+  }
+
+  // A stream costs 128 bytes; four of them decode faster than one. Never more than about 0.3 % for that.
+  [[nodiscard]] static std::uint8_t streams_for(std::uint64_t payload_bytes) noexcept {
+    return payload_bytes >= 131072 ? 4 : payload_bytes >= 65536 ? 2 : 1;
+  }
+
+  const TileState::Body& body_;
+  GroupFrames frames_;
+  const EncodeOptions& options_;
+  EncodePlanPtr plan_;
+  std::shared_ptr<const MaskMap> mask_;
+  LevelCodec codec_;
+  SampleRecords records_;
+  std::vector<std::uint16_t> mean_, scale_;
+};
+
+}  // namespace
+
+EncodePlanPtr plan_fast(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
+                        const EncodeOptions& options) {
+  return Planner(body, place, frames, options).run();
+}
+
+}  // namespace ff::kernels::reference
