@@ -50,12 +50,19 @@ std::vector<std::uint16_t> means(const BlockSums& sums, unsigned quantum) {
   return grid;
 }
 
-// Steps of about 1/64 of the middle value: finer than a frame's noise, coarser than its waste.
-unsigned choose_quantum(std::vector<std::uint16_t> grid) {
+std::uint16_t middle_value(std::vector<std::uint16_t> grid) {
   const auto middle = grid.begin() + static_cast<std::ptrdiff_t>(grid.size() / 2);
   std::ranges::nth_element(grid, middle);
-  const auto width = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(*middle)));
-  return width > 6 ? width - 6 : 0;
+  return *middle;
+}
+
+// Steps of about an eighth of a frame's noise: the scale itself, or the square root of a rate. A rate also
+// picks the context, which wants it to an eighth of its value.
+unsigned choose_quantum(const Prior& prior, const PredictorSetup& setup) {
+  const bool by_scale = setup.source == ContextSource::scale;
+  const auto width = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(middle_value(by_scale ? prior.scale : prior.mean))));
+  const unsigned noise = by_scale ? width : std::min(width, (width + setup.up) / 2);
+  return noise > 3 ? noise - 3 : 0;
 }
 
 }  // namespace
@@ -79,10 +86,8 @@ Prior plan_prior(const FrameView& frame, const LevelCodec& codec, const Predicto
       sums.sum[block] += static_cast<std::uint64_t>(std::abs(value - std::int32_t{prior.mean[block]}));
     });
     prior.scale = means(sums, 0);
-    prior.quantum = static_cast<std::uint8_t>(choose_quantum(prior.scale));
-  } else {
-    prior.quantum = static_cast<std::uint8_t>(choose_quantum(prior.mean));
   }
+  prior.quantum = static_cast<std::uint8_t>(choose_quantum(prior, setup));
   for (auto* plane : {&prior.mean, &prior.scale}) {
     for (auto& value : *plane) value = static_cast<std::uint16_t>(value >> prior.quantum << prior.quantum);
   }
