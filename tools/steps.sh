@@ -45,7 +45,7 @@ run_step() {
     printf '   done in %s\n' "$(elapsed $((SECONDS - start)))"
   else
     printf '   failed after %s; the end of %s:\n' "$(elapsed $((SECONDS - start)))" "$log" >&2
-    tail -n 40 "$log" | sed 's/^/   | /' >&2
+    tail -n "${FF_TAIL_LINES:-40}" "$log" | sed 's/^/   | /' >&2
   fi
   return "$status"
 }

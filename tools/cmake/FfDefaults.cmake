@@ -17,6 +17,8 @@ target_compile_options(ff_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -W
                        # g++ 12 at -O2 and above sees overlaps in std::string that are not there (GCC bug 105651).
                        $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
 target_include_directories(ff_options INTERFACE "${PROJECT_SOURCE_DIR}")
+# Messages and debug information name files from the repository root, wherever the checkout lies.
+add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 if(FF_WERROR)
   target_compile_options(ff_options INTERFACE -Werror)
 endif()
@@ -31,8 +33,10 @@ endif()
 # ccache makes the second build of a checkout quick; its absence changes nothing.
 find_program(FF_CCACHE ccache)
 if(FF_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${FF_CCACHE}")
-  set(CMAKE_C_COMPILER_LAUNCHER "${FF_CCACHE}")
+  # With a base folder, a second checkout finds what the first one compiled.
+  set(launcher "${CMAKE_COMMAND}" -E env "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" "${FF_CCACHE}")
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${launcher}")
+  set(CMAKE_C_COMPILER_LAUNCHER "${launcher}")
 endif()
 
 # ff_library(name SOURCES ... LINK ... [PRIVATE_LINK ...]): target ff_<name>, alias ff::<name>.

@@ -1,0 +1,114 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs clang-tidy over the project's own sources and remembers which were clean.
+
+    tests/tidy/run_clang_tidy.py --build build/release [--junitxml FILE] [FILE ...]
+
+A file is checked again only when it, a header of ours that it reaches, .clang-tidy or the compiler's arguments
+change: the sums of clean files lie in build/clang-tidy-cache. One process a core. Tests are left to the
+compiler's warnings and the sanitizers, so that the run stays within its minutes.
+"""
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from xml.sax.saxutils import escape, quoteattr
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("agent", "collector", "common", "fpga", "hpc_sink", "kernels", "tools")
+INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+
+
+class Sums:
+    """What a clang-tidy verdict on a file depends on, as one sum."""
+
+    def __init__(self) -> None:
+        version = subprocess.run(["clang-tidy", "--version"], capture_output=True, text=True, check=True).stdout
+        self.common = version + (ROOT / ".clang-tidy").read_text()
+
+    def reached(self, path: Path, seen: dict[Path, str]) -> None:
+        if path in seen or not path.is_file():
+            return
+        seen[path] = path.read_text(errors="replace")
+        for included in INCLUDE.findall(seen[path]):
+            self.reached(ROOT / included, seen)
+
+    def of(self, path: Path, command: str) -> str:
+        seen: dict[Path, str] = {}
+        self.reached(path, seen)
+        text = self.common + command + "".join(str(p.relative_to(ROOT)) + seen[p] for p in sorted(seen))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def own_sources(build: Path, wanted: list[str]) -> dict[Path, str]:
+    """Our sources of the compilation database, with their compile commands (less this checkout's place)."""
+    sources = {}
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = Path(entry["directory"], entry["file"]).resolve()
+        name = str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else ""
+        if name.split("/")[0] in FOLDERS and (not wanted or name in wanted):
+            command = entry.get("command") or shlex.join(entry["arguments"])
+            sources[path] = command.replace(str(ROOT), "")
+    return sources
+
+
+def check(path: Path, build: Path) -> tuple[Path, str, float]:
+    """The file's findings, "" when it is clean, and the seconds it took."""
+    start = time.monotonic()
+    done = subprocess.run(
+        ["clang-tidy", "-quiet", "-p", str(build), "--extra-arg=-Wno-unknown-warning-option", str(path)],
+        capture_output=True, text=True, cwd=ROOT, check=False)
+    findings = done.stdout.strip() if done.returncode else ""
+    if done.returncode and not findings:
+        findings = done.stderr.strip() or f"clang-tidy ended with status {done.returncode}"
+    return path, findings, time.monotonic() - start
+
+
+def write_junit(target: Path, verdicts: list[tuple[Path, str, float]]) -> None:
+    cases = []
+    for path, findings, seconds in verdicts:
+        failure = f"<failure>{escape(findings)}</failure>" if findings else ""
+        cases.append(f'<testcase classname="clang-tidy" name={quoteattr(str(path.relative_to(ROOT)))} '
+                     f'time="{seconds:.1f}">{failure}</testcase>')
+    target.write_text(f'<testsuite name="lint" tests="{len(cases)}">' + "".join(cases) + "</testsuite>\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--junitxml", type=Path)
+    parser.add_argument("files", nargs="*")
+    arguments = parser.parse_args()
+
+    cache = ROOT / "build" / "clang-tidy-cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    sums = Sums()
+    sources = own_sources(arguments.build.resolve(), arguments.files)
+    sum_of = {path: sums.of(path, command) for path, command in sources.items()}
+    verdicts = [(path, "", 0.0) for path in sources if (cache / sum_of[path]).exists()]
+    stale = [path for path in sources if not (cache / sum_of[path]).exists()]
+    print(f"{len(sources)} files, {len(verdicts)} known to be clean", flush=True)
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for path, findings, seconds in pool.map(lambda p: check(p, arguments.build), stale):
+            verdicts.append((path, findings, seconds))
+            print(f"{'FAILED' if findings else 'ok':>6}  {path.relative_to(ROOT)}  {seconds:.1f} s", flush=True)
+            if findings:
+                print(findings, flush=True)
+            else:
+                (cache / sum_of[path]).touch()
+    if arguments.junitxml:
+        write_junit(arguments.junitxml, verdicts)
+    return 1 if any(findings for _, findings, _ in verdicts) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
