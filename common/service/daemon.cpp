@@ -19,7 +19,7 @@ struct Arguments {
   std::string config;
   bool no_config = false;
   std::vector<std::string> set;
-  bool check = false, print_config = false;
+  bool check = false, print_config = false, print_config_docs = false;
 };
 
 std::atomic<StopSignal*> g_stop{nullptr};
@@ -59,6 +59,8 @@ std::optional<int> parse_arguments(int argc, char** argv, const DaemonSpec& spec
   app.add_flag("--check", arguments.check, "Check the configuration, say what it needs, and leave");
   app.add_flag("--print-config", arguments.print_config,
                "Print the complete configuration in force, and leave");
+  app.add_flag("--print-config-docs", arguments.print_config_docs,
+               "Print all keys as a Markdown table, and leave");
   app.set_version_flag("--version", spec.program + " " FF_VERSION);
   try {
     app.parse(argc, argv);
@@ -122,8 +124,8 @@ int run_checked(int argc, char** argv, const DaemonSpec& spec) {
   describe(schema, common);
   if (const Status loaded = load_config(schema, spec, arguments); !loaded.ok())
     return refuse_config(spec, loaded.error());
-  if (arguments.print_config) {
-    std::cout << schema.render();
+  if (arguments.print_config || arguments.print_config_docs) {
+    std::cout << (arguments.print_config ? schema.render() : schema.render_markdown());
     return kExitOk;
   }
   const Result<std::string> checked = spec.check ? spec.check() : Result<std::string>(std::string());

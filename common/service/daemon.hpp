@@ -2,7 +2,8 @@
 //
 // What the three daemons' mains have in common: arguments, configuration, exit codes, signals, systemd.
 //
-//   --config FILE | --no-config   --set KEY=VALUE ...   --check   --print-config   --version   --help
+//   --config FILE | --no-config   --set KEY=VALUE ...   --check   --print-config   --print-config-docs
+//   --version   --help
 //
 // Exit codes: 0 stopped as asked, 64 wrong arguments, 69 something needed is unavailable, 70 our own fault,
 // 74 input/output, 78 configuration.

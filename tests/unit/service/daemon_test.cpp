@@ -162,6 +162,14 @@ TEST_CASE("what --print-config prints is a configuration file with the same valu
   std::filesystem::remove(path);
 }
 
+TEST_CASE("--print-config-docs lists every key as a Markdown table", "[daemon]") {
+  Child child({"--print-config-docs"});
+  CHECK(child.exit_code() == kExitOk);
+  CHECK(child.said.find("| `test.slots` | `4` | a whole number, 1 to 64 | A number. |\n") !=
+        std::string::npos);
+  CHECK(child.said.find("| `log.level` | `\"info\"` |") != std::string::npos);
+}
+
 TEST_CASE("the exit code tells what kind of trouble ended a daemon", "[daemon]") {
   CHECK(exit_code_of({"--set", "test.fail_with=exception"}) == kExitSoftware);
   CHECK(exit_code_of({"--set", "test.fail_with=disk"}) == kExitIo);
