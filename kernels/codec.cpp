@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "common/base/crc32c.hpp"
+#include "kernels/cpu/codec_cpu.hpp"
 #include "kernels/format/block_header.hpp"
 #include "kernels/format/raw_block.hpp"
 #include "kernels/format/sections.hpp"
@@ -48,7 +49,8 @@ void advance(TileState::Body& body, const BlockHeader& header) {
 Status check_sentinels(const FrameShape& tile, const EncodeOptions& options) {
   if (dtype_is_float(tile.dtype)) return {};
   if (options.sentinels.size() > kSentinelsMax) {
-    return fail(Errc::out_of_range, "plan: " + std::to_string(options.sentinels.size()) + " sentinels; 8 at most");
+    return fail(Errc::out_of_range,
+                "plan: " + std::to_string(options.sentinels.size()) + " sentinels; 8 at most");
   }
   const ValueRange range = value_range(tile.dtype);
   for (std::size_t i = 0; i < options.sentinels.size(); ++i) {
@@ -63,8 +65,8 @@ Status check_sentinels(const FrameShape& tile, const EncodeOptions& options) {
 }
 
 // The header of a block whose payload stands behind it in `out`.
-std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind, GroupFrames frames,
-                       MutableByteSpan out, std::size_t payload_bytes) {
+std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind,
+                       GroupFrames frames, MutableByteSpan out, std::size_t payload_bytes) {
   BlockHeader header;
   header.tile = plan.tile;
   header.place = plan.place;
@@ -119,22 +121,33 @@ std::optional<std::size_t> write_predicted(const EncodePlan& plan,
   return at;
 }
 
-Result<std::size_t> encode_predicted(TileState& state, const EncodePlan& plan, GroupFrames frames, MutableByteSpan out) {
+// Device cpu falls back to the reference loops for what its vector code lacks; the bytes are the same.
+bool runs_on_vectors(Device device, const TileState::Body& body) noexcept {
+  return device == Device::cpu && cpu::available() && cpu::supports(body.predictor->setup);
+}
+
+Result<std::size_t> encode_predicted(Device device, TileState& state, const EncodePlan& plan,
+                                     GroupFrames frames, MutableByteSpan out) {
   FF_TRY(prepare_predictor(state.body(), plan.setup, plan.prior, plan.mask, plan.tables));
   const std::size_t raw_bytes = frames.size() * plan.tile.bytes();
-  const auto streams = reference::encode_lanes(state.body(), plan.group, frames, raw_bytes);
+  const bool vectors = runs_on_vectors(device, state.body());
+  const auto streams = vectors ? cpu::encode_lanes(state.body(), plan.group, frames, raw_bytes)
+                               : reference::encode_lanes(state.body(), plan.group, frames, raw_bytes);
   const auto bytes = streams ? write_predicted(plan, *streams, out.subspan(kBlockHeaderBytes)) : std::nullopt;
   if (!bytes) return encode_raw(state, plan, frames, out);
   remember(state.body().memory, plan, state.body().predictor->setup);
   return seal_block(state, plan, plan.profile, BlockKind::predicted, frames, out, *bytes);
 }
 
-Status decode_predicted(TileState& state, const BlockHeader& header, ByteSpan payload_bytes, MutableGroupFrames frames) {
-  if (dtype_is_float(header.tile.dtype)) return fail(Errc::malformed, "block: float pixels in a predicted block");
+Status decode_predicted(Device device, TileState& state, const BlockHeader& header, ByteSpan payload_bytes,
+                        MutableGroupFrames frames) {
+  if (dtype_is_float(header.tile.dtype))
+    return fail(Errc::malformed, "block: float pixels in a predicted block");
   FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
   if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
   FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
-  return reference::decode_lanes(state.body(), payload, frames);
+  return runs_on_vectors(device, state.body()) ? cpu::decode_lanes(state.body(), payload, frames)
+                                               : reference::decode_lanes(state.body(), payload, frames);
 }
 
 }  // namespace
@@ -178,7 +191,7 @@ Result<std::size_t> encode_group(Device device, TileState& state, const EncodePl
   if (out.size() < encoded_size_bound(plan.tile, static_cast<std::uint32_t>(frames.size()))) {
     return fail(Errc::buffer_too_small, "encode: output smaller than encoded_size_bound");
   }
-  if (plan.kind == BlockKind::predicted) return encode_predicted(state, plan, frames, out);
+  if (plan.kind == BlockKind::predicted) return encode_predicted(device, state, plan, frames, out);
   return encode_raw(state, plan, frames, out);
 }
 
@@ -208,7 +221,7 @@ Status decode_group(Device device, TileState& state, ByteSpan block, MutableGrou
     return fail(Errc::crc_mismatch, "block: payload CRC does not match; the block was damaged on its way");
   }
   if (header.kind == BlockKind::predicted) {
-    FF_TRY(decode_predicted(state, header, payload, frames));
+    FF_TRY(decode_predicted(device, state, header, payload, frames));
   } else {
     FF_TRY(decode_raw_payload(header.kind, payload, frames));
     state.body().predictor.reset();

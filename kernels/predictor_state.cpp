@@ -17,7 +17,8 @@ void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, c
   if (grid != nullptr) expand_prior(*grid, log2_block, tile, plane);
 }
 
-PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& setup, const std::optional<Prior>& prior) {
+PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& setup,
+                               const std::optional<Prior>& prior) {
   PredictorState state;
   state.setup = setup;
   state.codec = LevelCodec(setup.levels, tile.dtype);
@@ -43,8 +44,10 @@ Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSet
   PredictorState& predictor = *body.predictor;
   if (mask != nullptr) predictor.mask = std::move(mask);
   if (tables != nullptr) predictor.tables = std::move(tables);
-  if (predictor.tables == nullptr) return fail(Errc::malformed, "block: reuses tables, but none were sent since the reset");
-  const bool any_split = std::ranges::any_of(predictor.tables->classes, [](const ContextClass& c) { return c.split; });
+  if (predictor.tables == nullptr)
+    return fail(Errc::malformed, "block: reuses tables, but none were sent since the reset");
+  const bool any_split =
+      std::ranges::any_of(predictor.tables->classes, [](const ContextClass& c) { return c.split; });
   if (any_split && predictor.setup.up < 2) {
     return fail(Errc::malformed, "block: a split class needs two fraction bits, the state has fewer");
   }

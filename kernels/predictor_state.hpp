@@ -3,8 +3,8 @@
 // TileState::Body: what encoder and decoder remember of one tile from group to group of a window.
 //
 // Data path  window > [plan > encode] ... [decode] > store
-// Meaning    docs/formats/block.md §6 (state). Everything the decoder reads is set by transmitted values only.
-// Not here   the arithmetic that moves the state (kernels/reference/predict.hpp, kernels/cpu/).
+// Meaning    docs/formats/block.md §6 (state). Everything the decoder reads is set by transmitted values
+// only. Not here   the arithmetic that moves the state (kernels/reference/predict.hpp, kernels/cpu/).
 #pragma once
 
 #include <cstdint>

@@ -127,7 +127,8 @@ Result<ContextTables> parse_context_tables(BitReader& in) {
     ContextClass c;
     const bool takes_rest = in.bits(1) == 1;
     const std::size_t span = takes_rest ? kBuckets - covered : std::size_t{in.golomb(kSpanOrder)} + 1;
-    if (!in.ok() || span > kBuckets - covered) return fail(Errc::malformed, "block: context classes overrun their buckets");
+    if (!in.ok() || span > kBuckets - covered)
+      return fail(Errc::malformed, "block: context classes overrun their buckets");
     c.buckets = static_cast<std::uint8_t>(span);
     c.residual = in.bits(1) == 1;
     if (c.residual) {
@@ -141,7 +142,8 @@ Result<ContextTables> parse_context_tables(BitReader& in) {
   }
   tables.frequencies.resize(contexts);
   for (Frequencies& f : tables.frequencies) {
-    if (!parse_frequencies(in, f)) return fail(Errc::malformed, "block: a frequency table does not sum to 2048");
+    if (!parse_frequencies(in, f))
+      return fail(Errc::malformed, "block: a frequency table does not sum to 2048");
   }
   return tables;
 }

@@ -38,11 +38,11 @@ struct PredictorSetup {
 
 /// A coarse image to start from: state values on a grid of (1 << log2_block) square pixels.
 struct Prior {
-  std::uint8_t log2_block = 3;         ///< 2 ... 6
-  std::uint8_t frames_weight = 0;      ///< how many frames the image counts for in the running mean, 0 ... 15
-  std::uint8_t quantum = 0;            ///< grid values are multiples of 1 << quantum
-  std::vector<std::uint16_t> mean;     ///< grid rows x grid cols, 0 ... 32767
-  std::vector<std::uint16_t> scale;    ///< the same for the scale; empty with ContextSource::rate
+  std::uint8_t log2_block = 3;       ///< 2 ... 6
+  std::uint8_t frames_weight = 0;    ///< how many frames the image counts for in the running mean, 0 ... 15
+  std::uint8_t quantum = 0;          ///< grid values are multiples of 1 << quantum
+  std::vector<std::uint16_t> mean;   ///< grid rows x grid cols, 0 ... 32767
+  std::vector<std::uint16_t> scale;  ///< the same for the scale; empty with ContextSource::rate
 };
 
 /// What each group may choose anew.
@@ -63,9 +63,9 @@ struct EncodePlan {
   BlockKind kind = BlockKind::stored;
 
   // Kind predicted only. Absent parts are inherited from the state.
-  std::optional<PredictorSetup> setup;          ///< present: the predictor starts anew
-  std::optional<Prior> prior;                   ///< only beside a setup
-  std::shared_ptr<const MaskMap> mask;          ///< null: the state's
+  std::optional<PredictorSetup> setup;  ///< present: the predictor starts anew
+  std::optional<Prior> prior;           ///< only beside a setup
+  std::shared_ptr<const MaskMap> mask;  ///< null: the state's
   GroupSetup group;
   std::shared_ptr<const ContextTables> tables;  ///< null: the state's
 };

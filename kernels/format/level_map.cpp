@@ -35,7 +35,8 @@ ValueRange value_range(Dtype dtype) noexcept {
     case Dtype::i16: return range_of<std::int16_t>();
     case Dtype::u32: return range_of<std::uint32_t>();
     case Dtype::i32: return range_of<std::int32_t>();
-    case Dtype::f16: case Dtype::f32: break;
+    case Dtype::f16:
+    case Dtype::f32: break;
   }
   FF_CHECK(!"level maps are for integer pixels");
   return {};
@@ -45,9 +46,11 @@ std::int64_t load_pixel(Dtype dtype, const std::byte* pixel) noexcept {
   switch (dtype) {
     case Dtype::u8: return load_as<std::uint8_t>(pixel);
     case Dtype::i8: return load_as<std::int8_t>(pixel);
-    case Dtype::u16: case Dtype::f16: return load_as<std::uint16_t>(pixel);
+    case Dtype::u16:
+    case Dtype::f16: return load_as<std::uint16_t>(pixel);
     case Dtype::i16: return load_as<std::int16_t>(pixel);
-    case Dtype::u32: case Dtype::f32: return load_as<std::uint32_t>(pixel);
+    case Dtype::u32:
+    case Dtype::f32: return load_as<std::uint32_t>(pixel);
     case Dtype::i32: return load_as<std::int32_t>(pixel);
   }
   return 0;
@@ -86,7 +89,8 @@ LevelCodec::LevelCodec(const LevelMap& map, Dtype dtype) : map_(map), dtype_(dty
     if (!own[i]) taken.push_back(first_sentinel + static_cast<std::uint32_t>(i));
   }
   std::ranges::sort(freed);
-  for (std::size_t i = 0; i < std::min(freed.size(), taken.size()); ++i) moved_.push_back({taken[i], freed[i]});
+  for (std::size_t i = 0; i < std::min(freed.size(), taken.size()); ++i)
+    moved_.push_back({taken[i], freed[i]});
 
   // Sentinels that have their top level anyway need no mapping: 65535 in u16, -1 and -2 in i32.
   bool in_place = map.base == 0 && map.level_bits == 8 * dtype_bytes(dtype) && moved_.empty();
@@ -131,58 +135,118 @@ std::uint32_t LevelCodec::level(std::int64_t value) const noexcept {
 
 std::int64_t LevelCodec::value(std::uint32_t level) const noexcept {
   level &= level_mask_;
-  if (level >= map_.first_sentinel_level() && !map_.sentinels.empty()) return map_.sentinels[level_mask_ - level];
-  if (map_.kind == LevelMapKind::packed) return map_.packed[std::min<std::size_t>(level, map_.packed.size() - 1)];
+  if (level >= map_.first_sentinel_level() && !map_.sentinels.empty())
+    return map_.sentinels[level_mask_ - level];
+  if (map_.kind == LevelMapKind::packed)
+    return map_.packed[std::min<std::size_t>(level, map_.packed.size() - 1)];
   for (const Moved& move : moved_) {
     if (move.to == level) return map_.base + move.from;
   }
   return map_.base + level;
 }
 
-void LevelCodec::levels_of_row(const std::byte* pixels, std::size_t count, std::uint32_t* levels) const noexcept {
-  const std::size_t width = dtype_bytes(dtype_);
-  if (identity_ && width == 4) {
-    std::memcpy(levels, pixels, count * 4);
-    return;
-  }
-  for (std::size_t i = 0; i < count; ++i) levels[i] = level(load_pixel(dtype_, pixels + i * width));
-}
+namespace {
 
-void LevelCodec::levels_of_row(const std::byte* pixels, std::size_t count, std::uint16_t* levels) const noexcept {
-  const std::size_t width = dtype_bytes(dtype_);
-  if (identity_ && width == 2) {
-    std::memcpy(levels, pixels, count * 2);
-    return;
-  }
-  if (identity_ && width == 1) {
-    for (std::size_t i = 0; i < count; ++i) levels[i] = std::to_integer<std::uint8_t>(pixels[i]);
-    return;
-  }
+// Plain loops over one type each, one rule at a time, so that the compiler vectorizes them.
+template <typename Pixel, typename Level>
+void offset_levels(const LevelMap& map, std::span<const LevelCodec::Moved> moved, const std::byte* pixels,
+                   std::size_t count, Level* levels) noexcept {
+  const auto base = static_cast<Level>(map.base);
   for (std::size_t i = 0; i < count; ++i) {
-    levels[i] = static_cast<std::uint16_t>(level(load_pixel(dtype_, pixels + i * width)));
+    levels[i] = static_cast<Level>(static_cast<Level>(load_le<Pixel>(pixels + i * sizeof(Pixel))) - base);
+  }
+  if constexpr (sizeof(Pixel) < sizeof(Level)) {
+    for (std::size_t i = 0; i < count; ++i) levels[i] &= static_cast<Level>(static_cast<Pixel>(~Pixel{0}));
+  }
+  for (const auto& move : moved) {
+    const auto from = static_cast<Level>(move.from), to = static_cast<Level>(move.to);
+    for (std::size_t i = 0; i < count; ++i) levels[i] = levels[i] == from ? to : levels[i];
+  }
+  const auto top = static_cast<Level>((std::uint64_t{1} << map.level_bits) - 1);
+  for (std::size_t j = 0; j < map.sentinels.size(); ++j) {
+    const auto sentinel = static_cast<Pixel>(map.sentinels[j]);
+    const auto level = static_cast<Level>(top - j);
+    for (std::size_t i = 0; i < count; ++i) {
+      levels[i] = load_le<Pixel>(pixels + i * sizeof(Pixel)) == sentinel ? level : levels[i];
+    }
   }
 }
 
-void LevelCodec::values_of_row(const std::uint32_t* levels, std::size_t count, std::byte* pixels) const noexcept {
-  const std::size_t width = dtype_bytes(dtype_);
-  if (identity_ && width == 4) {
-    std::memcpy(pixels, levels, count * 4);
-    return;
+template <typename Pixel, typename Level>
+void offset_values(const LevelMap& map, std::span<const LevelCodec::Moved> moved, const Level* levels,
+                   std::size_t count, std::byte* pixels) noexcept {
+  const auto base = static_cast<Pixel>(map.base);
+  for (std::size_t i = 0; i < count; ++i) {
+    store_le(pixels + i * sizeof(Pixel), static_cast<Pixel>(static_cast<Pixel>(levels[i]) + base));
   }
-  for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
+  const auto replace = [&](Level level, Pixel value) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const Pixel now = load_le<Pixel>(pixels + i * sizeof(Pixel));
+      store_le(pixels + i * sizeof(Pixel), levels[i] == level ? value : now);
+    }
+  };
+  for (const auto& move : moved)
+    replace(static_cast<Level>(move.to), static_cast<Pixel>(map.base + move.from));
+  const auto top = static_cast<Level>((std::uint64_t{1} << map.level_bits) - 1);
+  for (std::size_t j = 0; j < map.sentinels.size(); ++j) {
+    replace(static_cast<Level>(top - j), static_cast<Pixel>(map.sentinels[j]));
+  }
 }
 
-void LevelCodec::values_of_row(const std::uint16_t* levels, std::size_t count, std::byte* pixels) const noexcept {
+// Calls with an unsigned pixel type of the dtype's width: levels only depend on the bits.
+template <typename Call>
+void with_pixel_type(Dtype dtype, Call&& call) noexcept {
+  switch (dtype_bytes(dtype)) {
+    case 1: call(std::uint8_t{}); break;
+    case 2: call(std::uint16_t{}); break;
+    default: call(std::uint32_t{}); break;
+  }
+}
+
+}  // namespace
+
+template <typename Level>
+void LevelCodec::to_levels(const std::byte* pixels, std::size_t count, Level* levels) const noexcept {
   const std::size_t width = dtype_bytes(dtype_);
-  if (identity_ && width == 2) {
-    std::memcpy(pixels, levels, count * 2);
-    return;
+  if (map_.kind == LevelMapKind::packed) {
+    for (std::size_t i = 0; i < count; ++i)
+      levels[i] = static_cast<Level>(level(load_pixel(dtype_, pixels + i * width)));
+  } else if (identity_ && width == sizeof(Level)) {
+    std::memcpy(levels, pixels, count * width);
+  } else {
+    with_pixel_type(dtype_,
+                    [&](auto type) { offset_levels<decltype(type)>(map_, moved_, pixels, count, levels); });
   }
-  if (identity_ && width == 1) {
-    for (std::size_t i = 0; i < count; ++i) pixels[i] = static_cast<std::byte>(levels[i]);
-    return;
+}
+
+template <typename Level>
+void LevelCodec::to_values(const Level* levels, std::size_t count, std::byte* pixels) const noexcept {
+  const std::size_t width = dtype_bytes(dtype_);
+  if (map_.kind == LevelMapKind::packed) {
+    for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
+  } else if (identity_ && width == sizeof(Level)) {
+    std::memcpy(pixels, levels, count * width);
+  } else {
+    with_pixel_type(dtype_,
+                    [&](auto type) { offset_values<decltype(type)>(map_, moved_, levels, count, pixels); });
   }
-  for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
+}
+
+void LevelCodec::levels_of_row(const std::byte* pixels, std::size_t count,
+                               std::uint32_t* levels) const noexcept {
+  to_levels(pixels, count, levels);
+}
+void LevelCodec::levels_of_row(const std::byte* pixels, std::size_t count,
+                               std::uint16_t* levels) const noexcept {
+  to_levels(pixels, count, levels);
+}
+void LevelCodec::values_of_row(const std::uint32_t* levels, std::size_t count,
+                               std::byte* pixels) const noexcept {
+  to_values(levels, count, pixels);
+}
+void LevelCodec::values_of_row(const std::uint16_t* levels, std::size_t count,
+                               std::byte* pixels) const noexcept {
+  to_values(levels, count, pixels);
 }
 
 void write_level_map(const LevelMap& map, BitWriter& out) {
@@ -199,7 +263,8 @@ void write_level_map(const LevelMap& map, BitWriter& out) {
     std::size_t end = i + 1;
     while (end < map.packed.size() && map.packed[end] == map.packed[end - 1] + 1) ++end;
     out.golomb(static_cast<std::uint32_t>(end - i - 1), 0);
-    if (end < map.packed.size()) out.golomb(static_cast<std::uint32_t>(map.packed[end] - map.packed[end - 1] - 2), 0);
+    if (end < map.packed.size())
+      out.golomb(static_cast<std::uint32_t>(map.packed[end] - map.packed[end - 1] - 2), 0);
     i = end;
   }
 }
@@ -217,8 +282,8 @@ Status parse_packed(BitReader& in, Dtype dtype, LevelMap& map) {
     if (value - map.base > 65536) break;
   }
   const bool fits = !map.packed.empty() && map.packed.size() == count &&
-                    map.packed.size() <= map.first_sentinel_level() && map.packed.back() - map.base <= 65535 &&
-                    map.packed.back() <= value_range(dtype).high;
+                    map.packed.size() <= map.first_sentinel_level() &&
+                    map.packed.back() - map.base <= 65535 && map.packed.back() <= value_range(dtype).high;
   if (!in.ok() || !fits) return fail(Errc::malformed, "block: the list of used values is not possible");
   return {};
 }
@@ -241,7 +306,8 @@ Result<LevelMap> parse_level_map(BitReader& in, Dtype dtype) {
            std::ranges::find(map.sentinels, sentinel) == map.sentinels.end();
     map.sentinels.push_back(sentinel);
   }
-  if (!good || !in.ok()) return fail(Errc::malformed, "block: the level map is not possible for this pixel type");
+  if (!good || !in.ok())
+    return fail(Errc::malformed, "block: the level map is not possible for this pixel type");
   map.kind = static_cast<LevelMapKind>(kind);
   if (map.kind == LevelMapKind::packed) FF_TRY(parse_packed(in, dtype, map));
   return map;

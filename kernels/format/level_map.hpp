@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "common/base/dtype.hpp"
@@ -30,9 +31,9 @@ enum class LevelMapKind : std::uint8_t { offset = 0, packed = 1 };
 struct LevelMap {
   std::uint8_t level_bits = 16;  ///< 8, 16 or 32: what an escape costs
   LevelMapKind kind = LevelMapKind::offset;
-  std::int64_t base = 0;                 ///< value of level 0
-  std::vector<std::int64_t> sentinels;   ///< at most kSentinelsMax, all different
-  std::vector<std::int64_t> packed;      ///< ascending used values (kind packed), 1 ... 65535 of them
+  std::int64_t base = 0;                ///< value of level 0
+  std::vector<std::int64_t> sentinels;  ///< at most kSentinelsMax, all different
+  std::vector<std::int64_t> packed;     ///< ascending used values (kind packed), 1 ... 65535 of them
 
   /// Levels from here up are sentinels: never in a statistic, never in the predictor's state.
   [[nodiscard]] std::uint32_t first_sentinel_level() const noexcept {
@@ -70,10 +71,16 @@ class LevelCodec {
   void values_of_row(const std::uint32_t* levels, std::size_t count, std::byte* pixels) const noexcept;
   void values_of_row(const std::uint16_t* levels, std::size_t count, std::byte* pixels) const noexcept;
 
- private:
+  /// Regular values whose level a sentinel took: they have the level `to` instead of `from`.
   struct Moved {
     std::uint32_t from = 0, to = 0;
   };
+
+ private:
+  template <typename Level>
+  void to_levels(const std::byte* pixels, std::size_t count, Level* levels) const noexcept;
+  template <typename Level>
+  void to_values(const Level* levels, std::size_t count, std::byte* pixels) const noexcept;
 
   [[nodiscard]] std::uint64_t offset_level(std::int64_t value) const noexcept;
 
@@ -81,8 +88,8 @@ class LevelCodec {
   Dtype dtype_ = Dtype::u16;
   std::uint32_t level_mask_ = 0;
   bool identity_ = false;
-  std::vector<Moved> moved_;                 // offset map: regular values whose level a sentinel took
-  std::vector<std::uint16_t> rank_;          // packed map: value - base -> rank, 0xffff where unused
+  std::vector<Moved> moved_;         // offset map: regular values whose level a sentinel took
+  std::vector<std::uint16_t> rank_;  // packed map: value - base -> rank, 0xffff where unused
 };
 
 /// Reads a pixel of an integer type as a number, and writes one (modulo the type's width).

@@ -21,7 +21,9 @@ void write_mask_map(const MaskMap& mask, const FrameShape& tile, BitWriter& out)
   out.bits(mask.values.size(), 4);
   for (const std::int64_t value : mask.values) out.bits(static_cast<std::uint64_t>(value), 64);
   const std::size_t pixels = tile.pixels();
-  const auto above = [&](std::size_t p) -> unsigned { return p < tile.cols ? 0u : mask.classes[p - tile.cols]; };
+  const auto above = [&](std::size_t p) -> unsigned {
+    return p < tile.cols ? 0u : mask.classes[p - tile.cols];
+  };
   std::size_t done = 0;
   for (std::size_t p = 0; p < pixels;) {
     if (mask.classes[p] == above(p)) {
@@ -51,7 +53,8 @@ Result<MaskMap> parse_mask_map(BitReader& in, const FrameShape& tile) {
   const std::size_t pixels = tile.pixels();
   mask.classes.assign(pixels, 0);
   const auto copy_above = [&](std::size_t from, std::size_t to) {
-    for (std::size_t p = from; p < to; ++p) mask.classes[p] = p < tile.cols ? std::uint8_t{0} : mask.classes[p - tile.cols];
+    for (std::size_t p = from; p < to; ++p)
+      mask.classes[p] = p < tile.cols ? std::uint8_t{0} : mask.classes[p - tile.cols];
   };
   std::size_t p = 0;
   while (in.ok()) {

@@ -26,13 +26,15 @@ std::size_t grid_size(const FrameShape& tile, unsigned log2_block) noexcept {
 
 std::size_t plane_bits(std::span<const std::uint16_t> grid, std::size_t cols, unsigned order) {
   BitWriter trial;
-  for (std::size_t i = 0; i < grid.size(); ++i) trial.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), order);
+  for (std::size_t i = 0; i < grid.size(); ++i)
+    trial.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), order);
   return trial.bit_count();
 }
 
 void write_plane(std::span<const std::uint16_t> plane, unsigned quantum, std::size_t cols, BitWriter& out) {
   std::vector<std::uint16_t> grid(plane.size());
-  std::ranges::transform(plane, grid.begin(), [&](std::uint16_t v) { return static_cast<std::uint16_t>(v >> quantum); });
+  std::ranges::transform(plane, grid.begin(),
+                         [&](std::uint16_t v) { return static_cast<std::uint16_t>(v >> quantum); });
   unsigned best = 0;
   std::size_t best_bits = plane_bits(grid, cols, 0);
   for (unsigned order = 1; order < 12; ++order) {
@@ -40,15 +42,18 @@ void write_plane(std::span<const std::uint16_t> plane, unsigned quantum, std::si
     if (bits < best_bits) best = order, best_bits = bits;
   }
   out.bits(best, 4);
-  for (std::size_t i = 0; i < grid.size(); ++i) out.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), best);
+  for (std::size_t i = 0; i < grid.size(); ++i)
+    out.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), best);
 }
 
-Result<std::vector<std::uint16_t>> parse_plane(BitReader& in, unsigned quantum, std::size_t points, std::size_t cols) {
+Result<std::vector<std::uint16_t>> parse_plane(BitReader& in, unsigned quantum, std::size_t points,
+                                               std::size_t cols) {
   const auto order = static_cast<unsigned>(in.bits(4));
   std::vector<std::uint16_t> grid(points);
   for (std::size_t i = 0; i < points; ++i) {
     const std::uint32_t difference = in.golomb(order);
-    if (!in.ok() || difference > 2 * kStateMax + 1) return fail(Errc::malformed, "block: the prior ends early");
+    if (!in.ok() || difference > 2 * kStateMax + 1)
+      return fail(Errc::malformed, "block: the prior ends early");
     const std::int32_t value = predict_grid(grid, cols, i) + unzigzag(difference);
     if (value < 0 || value > static_cast<std::int32_t>(kStateMax >> quantum)) {
       return fail(Errc::malformed, "block: a prior value lies outside 15 bits");
@@ -75,7 +80,8 @@ Between between(std::uint32_t pixel, std::uint32_t points, unsigned log2_block) 
 
 void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, const FrameShape& tile,
                   std::span<std::uint16_t> state) noexcept {
-  const std::uint32_t grid_rows = grid_points(tile.rows, log2_block), grid_cols = grid_points(tile.cols, log2_block);
+  const std::uint32_t grid_rows = grid_points(tile.rows, log2_block),
+                      grid_cols = grid_points(tile.cols, log2_block);
   const std::uint32_t whole = 2u << log2_block;
   const unsigned shift = 2 * (log2_block + 1);
   for (std::uint32_t row = 0; row < tile.rows; ++row) {
@@ -87,7 +93,8 @@ void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, cons
       const std::uint32_t left = upper[h.first] * (whole - v.weight) + lower[h.first] * v.weight;
       const std::uint32_t right = upper[h.second] * (whole - v.weight) + lower[h.second] * v.weight;
       const std::uint32_t sum = left * (whole - h.weight) + right * h.weight;
-      state[std::size_t{row} * tile.cols + col] = static_cast<std::uint16_t>((sum + (1u << (shift - 1))) >> shift);
+      state[std::size_t{row} * tile.cols + col] =
+          static_cast<std::uint16_t>((sum + (1u << (shift - 1))) >> shift);
     }
   }
 }

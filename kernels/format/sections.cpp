@@ -36,7 +36,8 @@ Result<PredictorSetup> parse_setup(ByteSpan body, const FrameShape& tile) {
   setup.down = static_cast<std::uint8_t>(in.bits(5));
   FF_ASSIGN(setup.levels, parse_level_map(in, tile.dtype));
   const unsigned down_max = setup.levels.level_bits == 32 ? 16 : setup.levels.level_bits == 16 ? 1 : 0;
-  if (!in.ended_cleanly() || source > 1 || setup.up > 12 || setup.down > down_max || (setup.up && setup.down)) {
+  if (!in.ended_cleanly() || source > 1 || setup.up > 12 || setup.down > down_max ||
+      (setup.up && setup.down)) {
     return fail(Errc::malformed, "block: the predictor's setup is not possible");
   }
   return setup;
@@ -70,7 +71,8 @@ Status parse_lanes(ByteSpan body, PredictedPayload& payload) {
     payload.streams[s] = in.take(std::size_t{words[s]} * 2);
     if (words[s] < 2 * kLanes) return fail(Errc::malformed, "block: a stream lacks its 32 lane states");
   }
-  if (!in.ok() || !in.rest().empty()) return fail(Errc::malformed, "block: stream lengths and lanes disagree");
+  if (!in.ok() || !in.rest().empty())
+    return fail(Errc::malformed, "block: stream lengths and lanes disagree");
   return {};
 }
 
@@ -90,7 +92,8 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
     case SectionId::mask: {
       BitReader in(body);
       FF_ASSIGN(MaskMap mask, parse_mask_map(in, tile));
-      if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the mask section is longer than its mask");
+      if (!in.ended_cleanly())
+        return fail(Errc::malformed, "block: the mask section is longer than its mask");
       payload.mask = std::make_shared<const MaskMap>(std::move(mask));
       return {};
     }
@@ -98,7 +101,8 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
       if (!payload.setup) return fail(Errc::malformed, "block: a prior without a setup");
       BitReader in(body);
       FF_ASSIGN(payload.prior, parse_prior(in, tile, payload.setup->source == ContextSource::scale));
-      if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the prior section is longer than its grid");
+      if (!in.ended_cleanly())
+        return fail(Errc::malformed, "block: the prior section is longer than its grid");
       return {};
     }
     case SectionId::group: {
@@ -109,7 +113,8 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
     case SectionId::tables: {
       BitReader in(body);
       FF_ASSIGN(ContextTables tables, parse_context_tables(in));
-      if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the tables section is longer than its tables");
+      if (!in.ended_cleanly())
+        return fail(Errc::malformed, "block: the tables section is longer than its tables");
       payload.tables = std::make_shared<const ContextTables>(std::move(tables));
       return {};
     }
@@ -119,7 +124,8 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
       return parse_lanes(body, payload);
   }
   if (id >= 128) return {};
-  return fail(Errc::unsupported_feature, "block: section " + std::to_string(id) + " is not in block.md 0.1; update this reader");
+  return fail(Errc::unsupported_feature,
+              "block: section " + std::to_string(id) + " is not in block.md 0.1; update this reader");
 }
 
 }  // namespace
@@ -132,10 +138,13 @@ std::vector<std::byte> write_side_information(const EncodePlan& plan) {
     append_section(out, id, bits.bytes());
   };
   if (plan.setup) append(SectionId::setup, [&](BitWriter& bits) { write_setup(*plan.setup, bits); });
-  if (plan.mask) append(SectionId::mask, [&](BitWriter& bits) { write_mask_map(*plan.mask, plan.tile, bits); });
-  if (plan.prior) append(SectionId::prior, [&](BitWriter& bits) { write_prior(*plan.prior, plan.tile, bits); });
+  if (plan.mask)
+    append(SectionId::mask, [&](BitWriter& bits) { write_mask_map(*plan.mask, plan.tile, bits); });
+  if (plan.prior)
+    append(SectionId::prior, [&](BitWriter& bits) { write_prior(*plan.prior, plan.tile, bits); });
   append(SectionId::group, [&](BitWriter& bits) { write_group(plan.group, bits); });
-  if (plan.tables) append(SectionId::tables, [&](BitWriter& bits) { write_context_tables(*plan.tables, bits); });
+  if (plan.tables)
+    append(SectionId::tables, [&](BitWriter& bits) { write_context_tables(*plan.tables, bits); });
   return out;
 }
 
@@ -147,11 +156,13 @@ Result<PredictedPayload> parse_payload(ByteSpan payload_bytes, const FrameShape&
     const auto id = in.read<std::uint8_t>();
     const auto bytes = in.read<std::uint32_t>();
     const ByteSpan body = in.take(bytes);
-    if (!in.ok() || id <= order.last) return fail(Errc::malformed, "block: sections are cut short or out of order");
+    if (!in.ok() || id <= order.last)
+      return fail(Errc::malformed, "block: sections are cut short or out of order");
     order.last = id;
     FF_TRY(parse_section(id, body, tile, payload, order));
   }
-  if (!order.group || !order.lanes) return fail(Errc::malformed, "block: the group or the lanes section is missing");
+  if (!order.group || !order.lanes)
+    return fail(Errc::malformed, "block: the group or the lanes section is missing");
   return payload;
 }
 

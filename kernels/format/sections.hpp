@@ -20,7 +20,8 @@ namespace ff::kernels {
 
 inline constexpr std::size_t kLanes = 32;
 inline constexpr std::size_t kStreamsMax = 8;
-inline constexpr std::uint32_t kLaneStart = 1u << 16;  ///< every lane's state before coding and after decoding
+inline constexpr std::uint32_t kLaneStart = 1u
+                                            << 16;  ///< every lane's state before coding and after decoding
 
 enum class SectionId : std::uint8_t { setup = 1, mask = 2, prior = 3, group = 4, tables = 5, lanes = 16 };
 

@@ -50,7 +50,8 @@ class FramePredictor {
     const std::int32_t mean_gain = gain(state_.frames, group_.mean_frames);
     const std::int32_t scale_gain = gain(state_.frames, group_.scale_frames);
     const bool has_scale = !state_.scale.empty();
-    const std::uint64_t sentinels = (std::uint64_t{1} << state_.setup.levels.level_bits) - state_.setup.levels.sentinels.size();
+    const std::uint64_t sentinels =
+        (std::uint64_t{1} << state_.setup.levels.level_bits) - state_.setup.levels.sentinels.size();
     for (std::size_t p = 0; p < tile_.pixels(); ++p) {
       if (!records_[p].active || records_[p].level >= sentinels) continue;
       const std::int32_t now = seen(records_[p].level, state_.setup);
@@ -114,8 +115,10 @@ void write_pixels(FramePredictor& predictor, const PredictorState& state, const 
 
 }  // namespace
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body, const GroupSetup& group,
-                                                                    GroupFrames frames, std::size_t bytes_max) {
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
+                                                                    const GroupSetup& group,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
   PredictorState& state = *body.predictor;
   FramePredictor predictor(body.shape, state, group);
   std::vector<std::vector<LaneRecord>> tokens;
@@ -129,7 +132,8 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
   std::vector<LaneEncoder> streams(group.streams, LaneEncoder(tables, state.setup.levels.level_bits));
   for (std::size_t t = frames.size(); t-- > 0;) {
     for (std::size_t g = predictor.groups(); g-- > 0;) {
-      streams[g % group.streams].put_group(std::span<const LaneRecord, kLanes>(&tokens[t][g * kLanes], kLanes));
+      streams[g % group.streams].put_group(
+          std::span<const LaneRecord, kLanes>(&tokens[t][g * kLanes], kLanes));
     }
     std::size_t words = 0;
     for (const LaneEncoder& stream : streams) words += stream.word_count();
@@ -148,7 +152,8 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   const std::uint8_t level_bits = state.setup.levels.level_bits;
   const std::uint32_t wrap = wrap_mask(level_bits);
   std::vector<LaneDecoder> streams;
-  for (std::size_t s = 0; s < payload.group.streams; ++s) streams.emplace_back(tables, slots, level_bits, payload.streams[s]);
+  for (std::size_t s = 0; s < payload.group.streams; ++s)
+    streams.emplace_back(tables, slots, level_bits, payload.streams[s]);
   for (const MutableFrameView& frame : frames) {
     predictor.predict();
     for (std::size_t g = 0; g < predictor.groups(); ++g) {
@@ -163,7 +168,8 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
     predictor.learn();
   }
   for (const LaneDecoder& stream : streams) {
-    if (!stream.ended_cleanly()) return fail(Errc::malformed, "block: the lanes do not end where their coding began");
+    if (!stream.ended_cleanly())
+      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
   }
   return {};
 }

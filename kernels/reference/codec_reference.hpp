@@ -21,6 +21,7 @@ namespace ff::kernels::reference {
                                                                                   std::size_t bytes_max);
 
 /// Decodes the streams into the frames; moves the predictor. Errors: malformed (lanes do not end cleanly).
-[[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames);
+[[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,
+                                  MutableGroupFrames frames);
 
 }  // namespace ff::kernels::reference

@@ -41,7 +41,8 @@ std::vector<std::array<std::uint8_t, kProbabilityScale>> symbol_slots(const Cont
   for (std::size_t c = 0; c < slots.size(); ++c) {
     std::size_t slot = 0;
     for (std::size_t s = 0; s < kSymbols; ++s) {
-      for (std::uint32_t i = 0; i < tables.frequencies[c][s]; ++i) slots[c][slot++] = static_cast<std::uint8_t>(s);
+      for (std::uint32_t i = 0; i < tables.frequencies[c][s]; ++i)
+        slots[c][slot++] = static_cast<std::uint8_t>(s);
     }
   }
   return slots;
@@ -157,7 +158,8 @@ void LaneDecoder::get_group(std::span<LaneRecord, kLanes> records) noexcept {
 }
 
 bool LaneDecoder::ended_cleanly() const noexcept {
-  return !ran_out_ && at_ == words_.size() && std::ranges::all_of(state_, [](std::uint32_t x) { return x == kLaneStart; });
+  return !ran_out_ && at_ == words_.size() &&
+         std::ranges::all_of(state_, [](std::uint32_t x) { return x == kLaneStart; });
 }
 
 }  // namespace ff::kernels::reference

@@ -37,7 +37,8 @@ struct CumulativeTables {
 };
 
 /// The slots of every context turned round: slot -> symbol.
-[[nodiscard]] std::vector<std::array<std::uint8_t, kProbabilityScale>> symbol_slots(const ContextTables& tables);
+[[nodiscard]] std::vector<std::array<std::uint8_t, kProbabilityScale>> symbol_slots(
+    const ContextTables& tables);
 
 /// Codes groups of 32 records, last group first.
 class LaneEncoder {
@@ -62,10 +63,12 @@ class LaneEncoder {
 class LaneDecoder {
  public:
   /// Precondition: words.size() >= 128 bytes (parse_payload has checked it).
-  LaneDecoder(const CumulativeTables& tables, const std::vector<std::array<std::uint8_t, kProbabilityScale>>& slots,
-              std::uint8_t level_bits, ByteSpan words) noexcept;
+  LaneDecoder(const CumulativeTables& tables,
+              const std::vector<std::array<std::uint8_t, kProbabilityScale>>& slots, std::uint8_t level_bits,
+              ByteSpan words) noexcept;
 
-  /// In: context, raw_bits and active of each record. Out: token, and in `level` the raw bits (or the escaped level).
+  /// In: context, raw_bits and active of each record. Out: token, and in `level` the raw bits (or the escaped
+  /// level).
   void get_group(std::span<LaneRecord, kLanes> records) noexcept;
   /// Every word was used, no more were wanted, and all states are back at their start.
   [[nodiscard]] bool ended_cleanly() const noexcept;

@@ -18,8 +18,8 @@ bool is_sentinel(std::int64_t value, const EncodeOptions& options) {
 }
 
 // Regular values on a grid of pixels whose step shares no factor with common row lengths.
-std::vector<std::int64_t> sample_values(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
-                                        const MaskMap* mask) {
+std::vector<std::int64_t> sample_values(const FrameShape& tile, GroupFrames frames,
+                                        const EncodeOptions& options, const MaskMap* mask) {
   std::vector<std::int64_t> values;
   const std::size_t per_frame = std::max<std::size_t>(kValuesWanted / frames.size(), 64);
   const std::size_t step = std::max<std::size_t>(tile.pixels() / per_frame, 1) | 1;
@@ -66,9 +66,9 @@ bool looks_like_comb(const std::vector<std::int64_t>& sorted) {
 }
 
 // Inside the percentiles only values that occur; outside all of them, so that a new extreme has a level.
-std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
-                                      const MaskMap* mask, std::int64_t base, std::int64_t core_low,
-                                      std::int64_t core_high) {
+std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames,
+                                      const EncodeOptions& options, const MaskMap* mask, std::int64_t base,
+                                      std::int64_t core_low, std::int64_t core_high) {
   const ValueRange range = value_range(tile.dtype);
   std::vector<bool> used(static_cast<std::size_t>(range.high - range.low) + 1, false);
   for (const FrameView& frame : frames) {
@@ -76,7 +76,8 @@ std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames
     for (std::uint32_t row = 0; row < tile.rows; ++row) {
       for (std::uint32_t col = 0; col < tile.cols; ++col, ++p) {
         if (mask != nullptr && mask->classes[p] != 0) continue;
-        used[static_cast<std::size_t>(load_pixel(tile.dtype, frame.row(row) + col * dtype_bytes(tile.dtype)) - range.low)] = true;
+        used[static_cast<std::size_t>(load_pixel(tile.dtype, frame.row(row) + col * dtype_bytes(tile.dtype)) -
+                                      range.low)] = true;
       }
     }
   }

@@ -53,7 +53,8 @@ void find_candidates(const FrameView& frame, const EncodeOptions& options, MaskM
     for (std::uint32_t col = 0; col < frame.shape.cols; ++col, ++p) {
       const Pixel pixel = load_le<Pixel>(pixels + col * sizeof(Pixel));
       std::uint8_t found = 0;
-      for (std::size_t c = 0; c < fixed; ++c) found = pixel == static_cast<Pixel>(mask.values[c]) ? static_cast<std::uint8_t>(c + 1) : found;
+      for (std::size_t c = 0; c < fixed; ++c)
+        found = pixel == static_cast<Pixel>(mask.values[c]) ? static_cast<std::uint8_t>(c + 1) : found;
       mask.classes[p] = found;
       if (found != 0 || options.mask.empty() || options.mask[p] == 0) continue;
       const auto value = static_cast<std::int64_t>(pixel);
@@ -66,7 +67,8 @@ void find_candidates(const FrameView& frame, const EncodeOptions& options, MaskM
 }
 
 template <typename Pixel>
-std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
+std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames frames,
+                                          const EncodeOptions& options,
                                           const std::shared_ptr<const MaskMap>& previous, bool rebuild) {
   if (previous != nullptr) {
     MaskMap kept = *previous;
@@ -88,7 +90,8 @@ std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames fr
 
 }  // namespace
 
-std::shared_ptr<const MaskMap> plan_mask(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
+std::shared_ptr<const MaskMap> plan_mask(const FrameShape& tile, GroupFrames frames,
+                                         const EncodeOptions& options,
                                          const std::shared_ptr<const MaskMap>& previous, bool rebuild) {
   switch (tile.dtype) {
     case Dtype::u8: return plan_typed<std::uint8_t>(tile, frames, options, previous, rebuild);
@@ -97,7 +100,8 @@ std::shared_ptr<const MaskMap> plan_mask(const FrameShape& tile, GroupFrames fra
     case Dtype::i16: return plan_typed<std::int16_t>(tile, frames, options, previous, rebuild);
     case Dtype::u32: return plan_typed<std::uint32_t>(tile, frames, options, previous, rebuild);
     case Dtype::i32: return plan_typed<std::int32_t>(tile, frames, options, previous, rebuild);
-    case Dtype::f16: case Dtype::f32: break;
+    case Dtype::f16:
+    case Dtype::f32: break;
   }
   return nullptr;
 }

@@ -14,10 +14,12 @@
 
 namespace ff::kernels::reference {
 
-/// The mask for a group, or null where nothing is masked. `previous` (may be null) is returned as it is while it
-/// holds; else its deviating pixels leave it. `rebuild`: look for masked pixels anew where `previous` fails.
+/// The mask for a group, or null where nothing is masked. `previous` (may be null) is returned as it is while
+/// it holds; else its deviating pixels leave it. `rebuild`: look for masked pixels anew where `previous`
+/// fails.
 [[nodiscard]] std::shared_ptr<const MaskMap> plan_mask(const FrameShape& tile, GroupFrames frames,
                                                        const EncodeOptions& options,
-                                                       const std::shared_ptr<const MaskMap>& previous, bool rebuild);
+                                                       const std::shared_ptr<const MaskMap>& previous,
+                                                       bool rebuild);
 
 }  // namespace ff::kernels::reference

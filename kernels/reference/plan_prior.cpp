@@ -20,8 +20,8 @@ struct BlockSums {
 
 // Calls visit(block, state value) for every pixel that counts.
 template <typename Visit>
-void for_each_pixel(const FrameView& frame, const LevelCodec& codec, const PredictorSetup& setup, const MaskMap* mask,
-                    unsigned log2_block, Visit&& visit) {
+void for_each_pixel(const FrameView& frame, const LevelCodec& codec, const PredictorSetup& setup,
+                    const MaskMap* mask, unsigned log2_block, Visit&& visit) {
   const FrameShape& tile = frame.shape;
   const std::size_t grid_cols = grid_points(tile.cols, log2_block);
   const bool has_sentinels = !setup.levels.sentinels.empty();
@@ -60,15 +60,16 @@ std::uint16_t middle_value(std::vector<std::uint16_t> grid) {
 // picks the context, which wants it to an eighth of its value.
 unsigned choose_quantum(const Prior& prior, const PredictorSetup& setup) {
   const bool by_scale = setup.source == ContextSource::scale;
-  const auto width = static_cast<unsigned>(std::bit_width(static_cast<unsigned>(middle_value(by_scale ? prior.scale : prior.mean))));
+  const auto width = static_cast<unsigned>(
+      std::bit_width(static_cast<unsigned>(middle_value(by_scale ? prior.scale : prior.mean))));
   const unsigned noise = by_scale ? width : std::min(width, (width + setup.up) / 2);
   return noise > 3 ? noise - 3 : 0;
 }
 
 }  // namespace
 
-Prior plan_prior(const FrameView& frame, const LevelCodec& codec, const PredictorSetup& setup, const MaskMap* mask,
-                 unsigned log2_block, unsigned frames_weight) {
+Prior plan_prior(const FrameView& frame, const LevelCodec& codec, const PredictorSetup& setup,
+                 const MaskMap* mask, unsigned log2_block, unsigned frames_weight) {
   const std::size_t points =
       std::size_t{grid_points(frame.shape.rows, log2_block)} * grid_points(frame.shape.cols, log2_block);
   Prior prior;

@@ -18,7 +18,8 @@ constexpr std::uint32_t kBandRows = 4;
 BandSample::BandSample(const FrameShape& tile, std::size_t frames, std::size_t pixels_wanted)
     : tile_(tile), frames_(frames) {
   const std::size_t band_pixels = std::size_t{kBandRows} * tile.cols * frames;
-  const std::size_t bands_wanted = std::clamp<std::size_t>(pixels_wanted / band_pixels, 2, tile.rows / kBandRows + 1);
+  const std::size_t bands_wanted =
+      std::clamp<std::size_t>(pixels_wanted / band_pixels, 2, tile.rows / kBandRows + 1);
   const bool everything = bands_wanted * kBandRows >= tile.rows;
   const std::size_t bands = everything ? 1 : bands_wanted;
   for (std::size_t i = 0; i < bands; ++i) {
@@ -48,7 +49,8 @@ void BandSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap
       for (std::size_t t = 0; t < frames_; ++t) {
         codec.levels_of_row(frames[t].row(band.top + r), tile_.cols, &levels_[t * plane_pixels_ + at]);
       }
-      if (mask != nullptr) std::memcpy(&masked_[at], &mask->classes[std::size_t{band.top + r} * tile_.cols], tile_.cols);
+      if (mask != nullptr)
+        std::memcpy(&masked_[at], &mask->classes[std::size_t{band.top + r} * tile_.cols], tile_.cols);
     }
   }
 }
@@ -58,14 +60,16 @@ void BandSample::start(const std::uint16_t* mean, const std::uint16_t* scale, st
   scale_.assign(plane_pixels_, 0);
   frames_before_ = frames_before;
   for (const Band& band : bands_) {
-    const std::size_t from = std::size_t{band.top} * tile_.cols, pixels = std::size_t{band.height} * tile_.cols;
+    const std::size_t from = std::size_t{band.top} * tile_.cols,
+                      pixels = std::size_t{band.height} * tile_.cols;
     if (mean != nullptr) std::copy_n(mean + from, pixels, &mean_[band.offset]);
     if (scale != nullptr) std::copy_n(scale + from, pixels, &scale_[band.offset]);
   }
 }
 
-void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane, std::uint32_t smoothing,
-                            std::vector<std::uint16_t>& vertical, std::vector<std::uint16_t>& out) const {
+void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane,
+                            std::uint32_t smoothing, std::vector<std::uint16_t>& vertical,
+                            std::vector<std::uint16_t>& out) const {
   const std::uint32_t cols = tile_.cols;
   const std::size_t at = band.offset + std::size_t{row} * cols;
   const std::uint16_t* centre = plane + at;
@@ -87,15 +91,17 @@ void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint
     const std::int32_t left = i > 0 && hidden[i - 1] != 0 ? own : vertical[i];
     const std::int32_t right = i + 1 < cols && hidden[i + 1] != 0 ? own : vertical[i + 2];
     const std::int32_t filtered = average(average(left, right), own);
-    out[i] = static_cast<std::uint16_t>(centre[i] + scaled(filtered - centre[i], static_cast<std::int32_t>(smoothing)));
+    out[i] = static_cast<std::uint16_t>(centre[i] +
+                                        scaled(filtered - centre[i], static_cast<std::int32_t>(smoothing)));
   }
 }
 
 void BandSample::run_band_frame(const Band& band, std::size_t frame, const TrialSetup& trial,
-                                std::vector<std::uint16_t>& mean, std::vector<std::uint16_t>& scale, Scratch& scratch,
-                                SampleRecords& out) const {
+                                std::vector<std::uint16_t>& mean, std::vector<std::uint16_t>& scale,
+                                Scratch& scratch, SampleRecords& out) const {
   const bool by_scale = trial.setup.source == ContextSource::scale;
-  const std::uint32_t frames_seen = std::min<std::uint32_t>(frames_before_ + static_cast<std::uint32_t>(frame), kWindowFramesMax);
+  const std::uint32_t frames_seen =
+      std::min<std::uint32_t>(frames_before_ + static_cast<std::uint32_t>(frame), kWindowFramesMax);
   const std::int32_t mean_gain = gain(frames_seen, trial.group.mean_frames);
   const std::int32_t scale_gain = gain(frames_seen, trial.group.scale_frames);
   const std::uint64_t sentinels =
@@ -104,10 +110,12 @@ void BandSample::run_band_frame(const Band& band, std::size_t frame, const Trial
   // Expectations of all rows first: rows learn in place.
   for (std::uint32_t row = 0; row < band.height; ++row) {
     smooth_row(band, row, mean.data(), trial.group.smoothing, scratch.vertical, scratch.key);
-    std::copy_n(scratch.key.begin(), cols, scratch.expected.begin() + static_cast<std::ptrdiff_t>(row * cols));
+    std::copy_n(scratch.key.begin(), cols,
+                scratch.expected.begin() + static_cast<std::ptrdiff_t>(row * cols));
     const std::uint32_t tile_row = band.top + row;
     if (tile_row < band.first || tile_row >= band.first + band.rows) continue;
-    if (by_scale) smooth_row(band, row, scale.data(), trial.group.scale_smoothing, scratch.vertical, scratch.key);
+    if (by_scale)
+      smooth_row(band, row, scale.data(), trial.group.scale_smoothing, scratch.vertical, scratch.key);
     const std::size_t at = band.offset + row * cols;
     const std::uint32_t* levels = &levels_[frame * plane_pixels_ + at];
     for (std::size_t i = 0; i < cols; ++i) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sample: a few bands of rows, followed through all frames of a group, on which the planner tries its choices.
+// Sample: a few bands of rows, followed through all frames of a group, on which the planner tries its
+// choices.
 //
 // Data path  window > [sample] > plan
 // Meaning    no part of the format. Bands rather than pixels, because the prediction looks at neighbours.
@@ -61,8 +62,9 @@ class BandSample {
 
   void smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane, std::uint32_t smoothing,
                   std::vector<std::uint16_t>& vertical, std::vector<std::uint16_t>& out) const;
-  void run_band_frame(const Band& band, std::size_t frame, const TrialSetup& trial, std::vector<std::uint16_t>& mean,
-                      std::vector<std::uint16_t>& scale, Scratch& scratch, SampleRecords& out) const;
+  void run_band_frame(const Band& band, std::size_t frame, const TrialSetup& trial,
+                      std::vector<std::uint16_t>& mean, std::vector<std::uint16_t>& scale, Scratch& scratch,
+                      SampleRecords& out) const;
 
   FrameShape tile_;
   std::size_t frames_ = 0;

@@ -16,12 +16,12 @@ namespace {
 
 using Histogram = std::array<std::uint32_t, kSymbols>;
 
-constexpr std::uint64_t kCellSamplesMin = 96;     // fewer do not make a histogram
-constexpr std::uint32_t kValueModeRate = 8;       // levels: below, tokens are the levels themselves
-constexpr std::uint32_t kSpreadPerToken = 10;     // mean distance / 2^k stays below this many tokens
+constexpr std::uint64_t kCellSamplesMin = 96;  // fewer do not make a histogram
+constexpr std::uint32_t kValueModeRate = 8;    // levels: below, tokens are the levels themselves
+constexpr std::uint32_t kSpreadPerToken = 10;  // mean distance / 2^k stays below this many tokens
 constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
-constexpr FixedBits kContextHeaderBits = 34;      // what a context costs before its symbols
-constexpr FixedBits kSymbolHeaderBits = 4;        // and for each symbol
+constexpr FixedBits kContextHeaderBits = 34;  // what a context costs before its symbols
+constexpr FixedBits kSymbolHeaderBits = 4;    // and for each symbol
 
 // Smallest key of a bucket.
 constexpr std::uint32_t bucket_floor(std::uint32_t bucket) noexcept {
@@ -38,10 +38,12 @@ std::uint32_t predicted_level(std::uint16_t expected, const PredictorSetup& setu
   return ((expected + half) >> setup.up) << setup.down;
 }
 
-std::array<BucketStatistics, kBuckets> bucket_statistics(const SampleRecords& records, const PredictorSetup& setup) {
+std::array<BucketStatistics, kBuckets> bucket_statistics(const SampleRecords& records,
+                                                         const PredictorSetup& setup) {
   std::array<BucketStatistics, kBuckets> statistics{};
   for (std::size_t i = 0; i < records.size(); ++i) {
-    const std::int64_t distance = std::int64_t{records.level[i]} - predicted_level(records.expected[i], setup);
+    const std::int64_t distance =
+        std::int64_t{records.level[i]} - predicted_level(records.expected[i], setup);
     BucketStatistics& bucket = statistics[records.bucket[i]];
     ++bucket.count;
     bucket.distance += static_cast<std::uint64_t>(std::min<std::int64_t>(std::abs(distance), 1 << 20));
@@ -73,17 +75,22 @@ std::uint8_t raw_bits_for(const Cell& cell, std::uint8_t neighbour) noexcept {
 
 // Small distances: the prediction's fraction says which level is likelier. Rate contexts know it already.
 bool wants_split(const Cell& cell, const PredictorSetup& setup) noexcept {
-  return setup.source == ContextSource::scale && setup.up >= 2 && cell.form.residual && cell.distance < 2 * cell.count;
+  return setup.source == ContextSource::scale && setup.up >= 2 && cell.form.residual &&
+         cell.distance < 2 * cell.count;
 }
 
 // First grouping: enough samples in each cell to choose its raw bits; modes never mix.
-std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& statistics, const PredictorSetup& setup) {
+std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& statistics,
+                              const PredictorSetup& setup) {
   // Short packed lists are combs: which levels occur matters more than how far they are from the prediction.
   const bool comb = setup.levels.kind == LevelMapKind::packed && setup.levels.packed.size() < kEscape;
-  const std::uint64_t value_key_end = comb                                        ? std::uint64_t{1} << 15
-                                      : setup.source == ContextSource::rate ? std::uint64_t{kValueModeRate} << setup.up
-                                                                            : 0;
-  const auto is_residual = [&](std::uint32_t bucket) { return setup.down != 0 || bucket_floor(bucket) >= value_key_end; };
+  const std::uint64_t value_key_end = comb ? std::uint64_t{1} << 15
+                                      : setup.source == ContextSource::rate
+                                          ? std::uint64_t{kValueModeRate} << setup.up
+                                          : 0;
+  const auto is_residual = [&](std::uint32_t bucket) {
+    return setup.down != 0 || bucket_floor(bucket) >= value_key_end;
+  };
   std::vector<Cell> cells;
   for (std::uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
     const bool residual = is_residual(bucket);
@@ -145,7 +152,8 @@ FixedBits cell_cost(const std::array<Histogram, 4>& histograms, const ContextCla
 std::uint64_t symbols(const Cell& cell) noexcept {
   std::uint64_t used = 0;
   for (std::size_t i = 0; i < cell.form.contexts(); ++i) {
-    used += static_cast<std::uint64_t>(std::ranges::count_if(cell.histograms[i], [](std::uint32_t n) { return n != 0; }));
+    used += static_cast<std::uint64_t>(
+        std::ranges::count_if(cell.histograms[i], [](std::uint32_t n) { return n != 0; }));
   }
   return used;
 }
@@ -162,7 +170,8 @@ Cell joined(const Cell& a, const Cell& b) {
   return sum;
 }
 
-// What the sample's chance adds to a loss, and a table fitted to it loses on other pixels: 0.72 bits a symbol each.
+// What the sample's chance adds to a loss, and a table fitted to it loses on other pixels: 0.72 bits a symbol
+// each.
 constexpr FixedBits kChancePerSymbol = kOneBit * 3 / 2;
 
 // Bits lost by joining two neighbours, header saved deducted; "never" where their forms differ.
@@ -225,7 +234,8 @@ void extend_tails(Histogram& histogram, std::uint64_t total) {
   }
 }
 
-// Five significant bits each, at least 1 for what occurs, at least 1 for the escape; the largest takes the rest.
+// Five significant bits each, at least 1 for what occurs, at least 1 for the escape; the largest takes the
+// rest.
 Frequencies normalize(Histogram histogram, bool sampled) {
   std::uint64_t total = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
   if (sampled) extend_tails(histogram, total);
@@ -240,7 +250,8 @@ Frequencies normalize(Histogram histogram, bool sampled) {
   for (std::size_t s = 0; s < kSymbols; ++s) {
     if (s == peak || (histogram[s] == 0 && s != kEscape)) continue;
     const std::uint64_t share = (std::uint64_t{histogram[s]} * kProbabilityScale + total / 2) / total;
-    f[s] = static_cast<std::uint16_t>(coarse_frequency(static_cast<std::uint32_t>(std::max<std::uint64_t>(share, 1))));
+    f[s] = static_cast<std::uint16_t>(
+        coarse_frequency(static_cast<std::uint32_t>(std::max<std::uint64_t>(share, 1))));
     others += f[s];
   }
   if (others == 0) f[peak == 0 ? 1 : 0] = 1, others = 1;  // only where the escape alone occurs
@@ -264,12 +275,14 @@ FixedBits estimate_cost(const SampleRecords& records, const PredictorSetup& setu
   FixedBits cost = 0;
   for (const Cell& cell : cells) {
     cost += cell_cost(cell.histograms, cell.form) + cell.form.raw_bits * cell.count * kOneBit;
-    for (const Histogram& histogram : cell.histograms) cost += histogram[kEscape] * setup.levels.level_bits * kOneBit;
+    for (const Histogram& histogram : cell.histograms)
+      cost += histogram[kEscape] * setup.levels.level_bits * kOneBit;
   }
   return cost;
 }
 
-ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup, std::uint64_t ratio_256) {
+ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup,
+                           std::uint64_t ratio_256) {
   auto cells = first_cells(bucket_statistics(records, setup), setup);
   fill_histograms(cells, records, setup);
   for (Cell& cell : cells) cell.cost = cell_cost(cell.histograms, cell.form);

@@ -21,13 +21,15 @@ constexpr std::array<std::uint16_t, 5> kSmoothings{0, 8192, 16384, 24576, 32767}
 constexpr std::array<std::uint8_t, 5> kMemories{2, 4, 8, 16, 64};
 constexpr std::array<std::uint8_t, 5> kPriorWeights{0, 1, 2, 4, 8};
 
-// Sampled pixels: enough for about 25 contexts of 25 symbols, and for telling choices apart by a few per mille.
+// Sampled pixels: enough for about 25 contexts of 25 symbols, and for telling choices apart by a few per
+// mille.
 constexpr std::size_t kTableSampleMin = 32768, kTableShare = 24;
 constexpr std::size_t kTrialSampleMin = 8192, kTrialShare = 128;
 
 class Planner {
  public:
-  Planner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames, const EncodeOptions& options)
+  Planner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
+          const EncodeOptions& options)
       : body_(body), frames_(frames), options_(options), plan_(new EncodePlan) {
     plan_->tile = body.shape;
     plan_->place = place;
@@ -46,7 +48,9 @@ class Planner {
 
  private:
   [[nodiscard]] bool resets() const noexcept { return plan_->setup.has_value(); }
-  [[nodiscard]] const PredictorSetup& setup() const noexcept { return resets() ? *plan_->setup : body_.predictor->setup; }
+  [[nodiscard]] const PredictorSetup& setup() const noexcept {
+    return resets() ? *plan_->setup : body_.predictor->setup;
+  }
   [[nodiscard]] const MaskMap* mask() const noexcept { return mask_.get(); }
 
   void choose_mask_and_levels() {
@@ -58,7 +62,8 @@ class Planner {
       if (mask_ != previous) plan_->mask = mask_;
       return;
     }
-    const bool wide = carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
+    const bool wide =
+        carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
     const bool no_packing = carry_on || body_.memory.no_packing;
     plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, no_packing);
     plan_->setup->source = body_.memory.source;
@@ -97,7 +102,8 @@ class Planner {
 
   // Tries the values of one field and keeps the best; `reach` limits how far from the present one.
   template <typename Field, typename Values>
-  void try_field(const BandSample& sample, Field GroupSetup::*field, const Values& values, std::ptrdiff_t reach) {
+  void try_field(const BandSample& sample, Field GroupSetup::*field, const Values& values,
+                 std::ptrdiff_t reach) {
     const auto here = std::ranges::find(values, plan_->group.*field) - values.begin();
     const auto from = std::max<std::ptrdiff_t>(0, here - reach);
     const auto to = std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(values.size()) - 1, here + reach);
@@ -116,8 +122,10 @@ class Planner {
     BandSample sample(body_.shape, frames_.size(), std::max(kTrialSampleMin, pixels / kTrialShare));
     sample.read(frames_, codec_, mask());
     if (!body_.memory.known) return choose_group_afresh(sample);
-    if (resets()) start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
-    else start(sample, std::nullopt, setup());
+    if (resets())
+      start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
+    else
+      start(sample, std::nullopt, setup());
     switch (body_.memory.groups % 4) {
       case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, 1); break;
       case 2:
@@ -147,7 +155,8 @@ class Planner {
     }
     try_field(sample, &GroupSetup::smoothing, kSmoothings, 4);
     if (frames_.size() > 2) try_field(sample, &GroupSetup::mean_frames, kMemories, 4);
-    if (setup().source == ContextSource::scale) try_field(sample, &GroupSetup::scale_smoothing, kSmoothings, 4);
+    if (setup().source == ContextSource::scale)
+      try_field(sample, &GroupSetup::scale_smoothing, kSmoothings, 4);
   }
 
   // The grid that makes first frame and grid together the cheapest; then how many frames it is worth.

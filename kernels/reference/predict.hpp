@@ -20,7 +20,9 @@
 namespace ff::kernels::reference {
 
 /// Mean of two, rounded up. In: 0 ... 32767; out: between them.
-[[nodiscard]] constexpr std::int32_t average(std::int32_t a, std::int32_t b) noexcept { return (a + b + 1) >> 1; }
+[[nodiscard]] constexpr std::int32_t average(std::int32_t a, std::int32_t b) noexcept {
+  return (a + b + 1) >> 1;
+}
 
 /// a x b / 32768, rounded to nearest, halves up; the shift is arithmetic. In: |a| <= 32767, 0 <= b <= 32767;
 /// out: between 0 and a.
@@ -60,7 +62,8 @@ class Neighbourhood {
   }
 
  private:
-  [[nodiscard]] std::int32_t vertical(const std::uint16_t* plane, std::uint32_t row, std::uint32_t col) const noexcept {
+  [[nodiscard]] std::int32_t vertical(const std::uint16_t* plane, std::uint32_t row,
+                                      std::uint32_t col) const noexcept {
     const std::size_t at = std::size_t{row} * cols_ + col;
     const std::int32_t centre = plane[at];
     const std::int32_t up = row == 0 || masked(row - 1, col) ? centre : plane[at - cols_];
@@ -72,7 +75,8 @@ class Neighbourhood {
   const MaskMap* mask_;
 };
 
-/// What a pixel is coded with: its context, and the level that token 0 stands for (in units of 1 << raw_bits).
+/// What a pixel is coded with: its context, and the level that token 0 stands for (in units of 1 <<
+/// raw_bits).
 struct PixelContext {
   std::uint8_t context = 0;
   std::uint8_t raw_bits = 0;
@@ -86,7 +90,8 @@ struct PixelContext {
   if (!entry.residual) return result;
   const std::int32_t half = setup.up == 0 || entry.split ? 0 : 1 << (setup.up - 1);
   const std::int32_t predicted = ((expected + half) >> setup.up) << setup.down;
-  if (entry.split) result.context = static_cast<std::uint8_t>(result.context + ((expected >> (setup.up - 2)) & 3));
+  if (entry.split)
+    result.context = static_cast<std::uint8_t>(result.context + ((expected >> (setup.up - 2)) & 3));
   result.base = (predicted >> entry.raw_bits) - 128;
   return result;
 }
@@ -97,13 +102,14 @@ struct PixelContext {
 }
 
 /// 0 ... 254, or kEscape.
-[[nodiscard]] constexpr std::uint8_t token_of(std::uint32_t level, const PixelContext& pixel, std::uint32_t wrap) noexcept {
+[[nodiscard]] constexpr std::uint8_t token_of(std::uint32_t level, const PixelContext& pixel,
+                                              std::uint32_t wrap) noexcept {
   const std::uint32_t distance = ((level >> pixel.raw_bits) - static_cast<std::uint32_t>(pixel.base)) & wrap;
   return static_cast<std::uint8_t>(std::min<std::uint32_t>(distance, kEscape));
 }
 
-[[nodiscard]] constexpr std::uint32_t level_of(std::uint8_t token, std::uint32_t raw, const PixelContext& pixel,
-                                               std::uint32_t wrap) noexcept {
+[[nodiscard]] constexpr std::uint32_t level_of(std::uint8_t token, std::uint32_t raw,
+                                               const PixelContext& pixel, std::uint32_t wrap) noexcept {
   const std::uint32_t high = (token + static_cast<std::uint32_t>(pixel.base)) & wrap;
   return ((high << pixel.raw_bits) | raw) & wrap;
 }

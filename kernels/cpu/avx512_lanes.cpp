@@ -1,0 +1,332 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Lanes in AVX-512: compress writes the words that leave, expand places the words that come.
+#include "kernels/cpu/avx512_lanes.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <immintrin.h>
+
+#include "common/base/check.hpp"
+
+// From here on this file's own functions are compiled for AVX-512; what the headers above define is not.
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,bmi2,popcnt")
+
+namespace ff::kernels::cpu::avx512 {
+namespace {
+
+constexpr std::size_t kGroupWordsMax = 2 * kLanes;  // a group gives at most one token and one raw word a lane
+constexpr std::size_t kOverread = 64;               // words a vector may read behind the last
+
+using Half = __m512i;  // 16 lanes
+
+inline Half set32(std::uint32_t value) noexcept { return _mm512_set1_epi32(static_cast<int>(value)); }
+
+inline Half load16(const std::uint16_t* p) noexcept {
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+// The low words of the chosen lanes leave downwards, ascending in memory.
+inline Half emit(Half x, __mmask16 leaves, std::uint16_t*& out) noexcept {
+  const int count = std::popcount(static_cast<unsigned>(leaves));
+  out -= count;
+  const __m256i words = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(leaves, x));
+  _mm256_mask_storeu_epi16(out, static_cast<__mmask16>((1u << count) - 1u), words);
+  return _mm512_mask_srli_epi32(x, leaves, x, 16);
+}
+
+// Raw bits of 16 lanes; k = 0 where there are none.
+inline Half put_raw(Half x, Half level, Half k, std::uint16_t*& out) noexcept {
+  const Half overflow = _mm512_srlv_epi32(x, _mm512_sub_epi32(set32(32), k));
+  x = emit(x, _mm512_test_epi32_mask(overflow, overflow), out);
+  const Half low = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), k), level);
+  return _mm512_or_si512(_mm512_sllv_epi32(x, k), low);
+}
+
+// floor(x / f) by float, corrected by at most one: both roundings together stay below a quarter.
+inline Half put_token(Half x, Half entry, __mmask16 active, std::uint16_t*& out) noexcept {
+  const Half f = _mm512_srli_epi32(entry, 16);
+  const Half start = _mm512_and_si512(entry, set32(kProbabilityScale - 1));
+  x = emit(x, _mm512_mask_cmpge_epu32_mask(active, x, _mm512_slli_epi32(f, 32 - kProbabilityBits)), out);
+  Half q = _mm512_cvttps_epu32(_mm512_div_ps(_mm512_cvtepu32_ps(x), _mm512_cvtepu32_ps(f)));
+  Half rest = _mm512_sub_epi32(x, _mm512_mullo_epi32(q, f));
+  const __mmask16 high = _mm512_movepi32_mask(rest);
+  q = _mm512_mask_sub_epi32(q, high, q, set32(1));
+  rest = _mm512_mask_add_epi32(rest, high, rest, f);
+  const __mmask16 low = _mm512_cmpge_epi32_mask(rest, f);
+  q = _mm512_mask_add_epi32(q, low, q, set32(1));
+  rest = _mm512_mask_sub_epi32(rest, low, rest, f);
+  const Half next = _mm512_add_epi32(_mm512_slli_epi32(q, kProbabilityBits), _mm512_add_epi32(rest, start));
+  return _mm512_mask_mov_epi32(x, active, next);
+}
+
+inline Half raw_bits_of(Half entry) noexcept {
+  return _mm512_and_si512(_mm512_srli_epi32(entry, 11), set32(31));
+}
+
+// Words come for the lanes below 2^16, in ascending lane order.
+inline Half refill(Half x, const std::uint16_t*& in) noexcept {
+  const __mmask16 needs = _mm512_cmplt_epu32_mask(x, set32(kLaneStart));
+  const Half words = _mm512_maskz_expand_epi32(needs, load16(in));
+  in += std::popcount(static_cast<unsigned>(needs));
+  return _mm512_mask_or_epi32(x, needs, _mm512_slli_epi32(x, 16), words);
+}
+
+struct Decoded {
+  Half state, token;
+};
+
+inline Decoded get_token(Half x, Half context, const std::uint32_t* entries, __mmask16 active) noexcept {
+  const Half slot = _mm512_and_si512(x, set32(kProbabilityScale - 1));
+  const Half index =
+      _mm512_or_si512(_mm512_slli_epi32(_mm512_srli_epi32(context, 8), kProbabilityBits), slot);
+  const Half entry = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), active, index, entries, 4);
+  const Half f = _mm512_srli_epi32(entry, 20);
+  const Half offset = _mm512_and_si512(_mm512_srli_epi32(entry, 8), set32(kProbabilityScale - 1));
+  const Half next = _mm512_add_epi32(_mm512_mullo_epi32(f, _mm512_srli_epi32(x, kProbabilityBits)), offset);
+  return {_mm512_mask_mov_epi32(x, active, next), _mm512_and_si512(entry, set32(255))};
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> encoder_entries(const ContextTables& tables, std::uint8_t level_bits) {
+  std::array<std::uint8_t, kContextsMax> raw_bits{};
+  std::size_t context = 0;
+  for (const ContextClass& c : tables.classes) {
+    for (std::size_t i = 0; i < c.contexts(); ++i) raw_bits[context++] = c.raw_bits;
+  }
+  std::vector<std::uint32_t> entries(tables.frequencies.size() * kSymbols);
+  for (std::size_t c = 0; c < tables.frequencies.size(); ++c) {
+    std::uint32_t start = 0;
+    for (std::size_t s = 0; s < kSymbols; ++s) {
+      const std::uint32_t f = tables.frequencies[c][s];
+      const std::uint32_t k = s == kEscape ? level_bits : raw_bits[c];
+      entries[c * kSymbols + s] = f << 16 | k << 11 | start;
+      start += f;
+    }
+    for (std::size_t s = 0; s < kEscape; ++s) {
+      if (tables.frequencies[c][s] == 0) entries[c * kSymbols + s] = entries[c * kSymbols + kEscape];
+    }
+  }
+  return entries;
+}
+
+std::vector<std::uint32_t> decoder_entries(const ContextTables& tables) {
+  std::vector<std::uint32_t> entries(tables.frequencies.size() * kProbabilityScale);
+  std::uint32_t* entry = entries.data();
+  for (const Frequencies& frequencies : tables.frequencies) {
+    for (std::uint32_t s = 0; s < kSymbols; ++s) {
+      const std::uint32_t f = frequencies[s];
+      for (std::uint32_t i = 0; i < f; ++i) *entry++ = f << 20 | i << 8 | s;
+    }
+  }
+  return entries;
+}
+
+StreamEncoder::StreamEncoder(std::vector<std::uint32_t> entries, std::size_t streams, std::size_t words_max,
+                             std::uint16_t* memory)
+    : entries_(std::move(entries)), streams_(streams), words_max_(words_max), memory_(memory) {
+  for (std::size_t s = 0; s < streams; ++s) {
+    write_[s] = memory_ + (s + 1) * words_max;
+    states_[s].fill(kLaneStart);
+  }
+}
+
+template <std::size_t kStreams>
+void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noexcept {
+  Half x[kStreams][2];
+  std::uint16_t* out[kStreams];
+  for (std::size_t s = 0; s < kStreams; ++s) {
+    x[s][0] = _mm512_load_si512(&states_[s][0]);
+    x[s][1] = _mm512_load_si512(&states_[s][16]);
+    out[s] = write_[s];
+  }
+  const std::uint32_t* entries = entries_.data();
+  for (std::size_t g = groups; g != 0; g -= kStreams) {
+#pragma GCC unroll 4
+    for (std::size_t s = 0; s < kStreams; ++s) {
+      const std::size_t at = (g - kStreams + s) * kLanes;
+      const Half high = _mm512_i32gather_epi32(load16(frame.symbols + at + 16), entries, 4);
+      const Half low = _mm512_i32gather_epi32(load16(frame.symbols + at), entries, 4);
+      const Half high_bits = raw_bits_of(high), low_bits = raw_bits_of(low);
+      if (_mm512_test_epi32_mask(high_bits, high_bits) | _mm512_test_epi32_mask(low_bits, low_bits)) {
+        x[s][1] = put_raw(x[s][1], load16(frame.levels + at + 16), high_bits, out[s]);
+        x[s][0] = put_raw(x[s][0], load16(frame.levels + at), low_bits, out[s]);
+      }
+      x[s][1] = put_token(x[s][1], high, 0xffff, out[s]);
+      x[s][0] = put_token(x[s][0], low, 0xffff, out[s]);
+    }
+  }
+  for (std::size_t s = 0; s < kStreams; ++s) {
+    _mm512_store_si512(&states_[s][0], x[s][0]);
+    _mm512_store_si512(&states_[s][16], x[s][1]);
+    write_[s] = out[s];
+  }
+}
+
+// The same for groups with inactive lanes, and for a frame's last, short group.
+template <std::size_t kStreams>
+void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std::size_t last,
+                                std::size_t pixels) noexcept {
+  for (std::size_t g = last; g-- > first;) {
+    const std::size_t s = g % kStreams;
+    Half entry[2], level[2], x[2];
+    __mmask16 active[2];
+    for (std::size_t h = 0; h < 2; ++h) {
+      const std::size_t at = g * kLanes + 16 * h;
+      const Half symbol = load16(frame.symbols + at);
+      const std::size_t there = at < pixels ? std::min<std::size_t>(pixels - at, 16) : 0;
+      active[h] =
+          static_cast<__mmask16>(_mm512_testn_epi32_mask(symbol, set32(0x8000)) & ((1u << there) - 1u));
+      entry[h] = _mm512_mask_i32gather_epi32(set32(1u << 16), active[h], symbol, entries_.data(), 4);
+      level[h] = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(active[h], frame.levels + at));
+      x[h] = _mm512_load_si512(&states_[s][16 * h]);
+    }
+    for (const std::size_t h : {1u, 0u}) x[h] = put_raw(x[h], level[h], raw_bits_of(entry[h]), write_[s]);
+    for (const std::size_t h : {1u, 0u}) x[h] = put_token(x[h], entry[h], active[h], write_[s]);
+    for (std::size_t h = 0; h < 2; ++h) _mm512_store_si512(&states_[s][16 * h], x[h]);
+  }
+}
+
+template <std::size_t kStreams>
+void StreamEncoder::put_all(const TokenFrame& frame, std::size_t pixels, bool any_inactive) noexcept {
+  const std::size_t groups = (pixels + kLanes - 1) / kLanes;
+  const std::size_t whole = any_inactive ? 0 : pixels / kLanes / kStreams * kStreams;
+  put_checked<kStreams>(frame, whole, groups, pixels);
+  if (whole != 0) put_groups<kStreams>(frame, whole);
+}
+
+bool StreamEncoder::put_frame(const TokenFrame& frame, std::size_t pixels, bool any_inactive) {
+  const std::size_t groups_per_stream = (pixels + kLanes - 1) / kLanes / streams_ + 1;
+  for (std::size_t s = 0; s < streams_; ++s) {
+    const auto room = static_cast<std::size_t>(write_[s] - (memory_ + s * words_max_));
+    if (room < groups_per_stream * kGroupWordsMax + 2 * kLanes) return false;
+  }
+  switch (streams_) {
+    case 1: put_all<1>(frame, pixels, any_inactive); break;
+    case 2: put_all<2>(frame, pixels, any_inactive); break;
+    case 4: put_all<4>(frame, pixels, any_inactive); break;
+    default: put_all<8>(frame, pixels, any_inactive); break;
+  }
+  return true;
+}
+
+std::vector<std::vector<std::uint16_t>> StreamEncoder::finish() {
+  std::vector<std::vector<std::uint16_t>> words(streams_);
+  for (std::size_t s = 0; s < streams_; ++s) {
+    write_[s] -= 2 * kLanes;
+    std::memcpy(write_[s], states_[s].data(), 4 * kLanes);
+    words[s].assign(write_[s], memory_ + (s + 1) * words_max_);
+  }
+  return words;
+}
+
+StreamDecoder::StreamDecoder(std::vector<std::uint32_t> entries, std::uint8_t level_bits,
+                             std::span<const ByteSpan> streams)
+    : entries_(std::move(entries)),
+      level_bits_(level_bits),
+      streams_(streams.size()),
+      words_(streams.size()) {
+  for (std::size_t s = 0; s < streams_; ++s) {
+    // A copy with zeros behind it: a hostile string may make every group ask for more than there is.
+    const std::size_t count = streams[s].size() / 2;
+    words_[s].assign(count + kGroupWordsMax + kOverread, 0);
+    std::memcpy(words_[s].data(), streams[s].data(), 2 * count);
+    std::memcpy(states_[s].data(), streams[s].data(), 4 * kLanes);
+    ran_out_ = ran_out_ || std::ranges::any_of(states_[s], [](std::uint32_t x) { return x < kLaneStart; });
+    read_[s] = words_[s].data() + 2 * kLanes;
+    end_[s] = words_[s].data() + count;
+  }
+}
+
+template <std::size_t kStreams, bool kInactive>
+void StreamDecoder::get_run(std::size_t first, std::size_t last, const std::uint16_t* contexts,
+                            const std::uint16_t* bases, std::uint16_t* levels) noexcept {
+  Half x[kStreams][2];
+  const std::uint16_t* in[kStreams];
+  const std::size_t offset = kStreams == 1 ? first % streams_ : 0;
+  for (std::size_t s = 0; s < kStreams; ++s) {
+    x[s][0] = _mm512_load_si512(&states_[offset + s][0]);
+    x[s][1] = _mm512_load_si512(&states_[offset + s][16]);
+    in[s] = read_[offset + s];
+  }
+  const Half escape = set32(kEscape), escape_bits = set32(level_bits_);
+  for (std::size_t g = first; g != last; g += kStreams) {
+#pragma GCC unroll 4
+    for (std::size_t s = 0; s < kStreams; ++s) {
+      const std::size_t at = (g + s) * kLanes;
+      Half token[2], bits[2], raw[2];
+      __mmask16 escaped[2];
+      for (std::size_t h = 0; h < 2; ++h) {
+        const Half context = load16(contexts + at + 16 * h);
+        const __mmask16 active =
+            kInactive ? _mm512_testn_epi32_mask(context, set32(0x8000)) : __mmask16{0xffff};
+        const Decoded decoded = get_token(x[s][h], context, entries_.data(), active);
+        x[s][h] = refill(decoded.state, in[s]);
+        token[h] = decoded.token;
+        escaped[h] = _mm512_cmpeq_epi32_mask(token[h], escape);
+        bits[h] = _mm512_maskz_and_epi32(active, context, set32(15));
+        bits[h] = _mm512_mask_mov_epi32(bits[h], escaped[h], escape_bits);
+        raw[h] = _mm512_setzero_si512();
+      }
+      if (_mm512_test_epi32_mask(bits[0], bits[0]) | _mm512_test_epi32_mask(bits[1], bits[1])) {
+        for (std::size_t h = 0; h < 2; ++h) {
+          raw[h] = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits[h]), x[s][h]);
+          x[s][h] = refill(_mm512_srlv_epi32(x[s][h], bits[h]), in[s]);
+        }
+      }
+      for (std::size_t h = 0; h < 2; ++h) {
+        const Half high = _mm512_add_epi32(token[h], load16(bases + at + 16 * h));
+        Half level = _mm512_or_si512(_mm512_sllv_epi32(high, bits[h]), raw[h]);
+        level = _mm512_mask_mov_epi32(level, escaped[h], raw[h]);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels + at + 16 * h), _mm512_cvtepi32_epi16(level));
+      }
+      if (in[s] > end_[offset + s]) [[unlikely]] {
+        in[s] = end_[offset + s];
+        ran_out_ = true;
+      }
+    }
+  }
+  for (std::size_t s = 0; s < kStreams; ++s) {
+    _mm512_store_si512(&states_[offset + s][0], x[s][0]);
+    _mm512_store_si512(&states_[offset + s][16], x[s][1]);
+    read_[offset + s] = in[s];
+  }
+}
+
+template <bool kInactive>
+void StreamDecoder::get_any(std::size_t first, std::size_t last, const std::uint16_t* contexts,
+                            const std::uint16_t* bases, std::uint16_t* levels) noexcept {
+  // Up to a multiple of the stream count one by one, then all streams side by side, then the rest one by one.
+  const std::size_t from = std::min(last, (first + streams_ - 1) / streams_ * streams_);
+  const std::size_t to = from + (last - from) / streams_ * streams_;
+  for (std::size_t g = first; g < from; ++g) get_run<1, kInactive>(g, g + 1, contexts, bases, levels);
+  switch (streams_) {
+    case 1: get_run<1, kInactive>(from, to, contexts, bases, levels); break;
+    case 2: get_run<2, kInactive>(from, to, contexts, bases, levels); break;
+    case 4: get_run<4, kInactive>(from, to, contexts, bases, levels); break;
+    default: get_run<8, kInactive>(from, to, contexts, bases, levels); break;
+  }
+  for (std::size_t g = to; g < last; ++g) get_run<1, kInactive>(g, g + 1, contexts, bases, levels);
+}
+
+void StreamDecoder::get_groups(std::size_t first, std::size_t last, const std::uint16_t* contexts,
+                               const std::uint16_t* bases, std::uint16_t* levels,
+                               bool any_inactive) noexcept {
+  any_inactive ? get_any<true>(first, last, contexts, bases, levels)
+               : get_any<false>(first, last, contexts, bases, levels);
+}
+
+bool StreamDecoder::ended_cleanly() const noexcept {
+  for (std::size_t s = 0; s < streams_; ++s) {
+    const bool at_start = std::ranges::all_of(states_[s], [](std::uint32_t x) { return x == kLaneStart; });
+    if (read_[s] != end_[s] || !at_start) return false;
+  }
+  return !ran_out_;
+}
+
+}  // namespace ff::kernels::cpu::avx512
+
+#pragma GCC pop_options

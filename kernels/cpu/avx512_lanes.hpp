@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Lanes in AVX-512: the 32 states of a stream are two registers; several streams keep the pipeline busy.
+//
+// Data path  token > [lanes] > block
+// Meaning    docs/formats/block.md §7, word for word what kernels/reference/lanes.cpp does.
+// Not here   tables as the file has them (kernels/format/context_tables.hpp).
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "common/base/bytes.hpp"
+#include "kernels/format/sections.hpp"
+
+namespace ff::kernels::cpu::avx512 {
+
+/// Memory that is only written before it is read; grows, and is kept for the thread's next group.
+template <typename T>
+class Scratch {
+ public:
+  [[nodiscard]] T* get(std::size_t count) {
+    if (count > capacity_) {
+      memory_ = std::make_unique_for_overwrite<T[]>(count);
+      capacity_ = count;
+    }
+    return memory_.get();
+  }
+
+ private:
+  std::unique_ptr<T[]> memory_;
+  std::size_t capacity_ = 0;
+};
+
+/// Tables the way a gather wants them. Encoder entry by context << 8 | token: f << 16 | raw bits << 11 |
+/// start; an absent token's entry is the escape's. Decoder entry by context << 11 | slot: f << 20 | offset <<
+/// 8 | token.
+[[nodiscard]] std::vector<std::uint32_t> encoder_entries(const ContextTables& tables,
+                                                         std::uint8_t level_bits);
+[[nodiscard]] std::vector<std::uint32_t> decoder_entries(const ContextTables& tables);
+
+/// One frame's coded pixels for the encoder: contexts << 8 | token (bit 15: inactive), and their levels.
+struct TokenFrame {
+  const std::uint16_t* symbols = nullptr;  ///< padded with inactive ones to a multiple of 32
+  const std::uint16_t* levels = nullptr;   ///< `pixels` of them
+};
+
+/// Codes frames from the last to the first. `any_inactive`: symbols may have bit 15 set anywhere.
+class StreamEncoder {
+ public:
+  /// `memory` holds streams x words_max words; pages that no word reaches are never touched.
+  StreamEncoder(std::vector<std::uint32_t> entries, std::size_t streams, std::size_t words_max,
+                std::uint16_t* memory);
+
+  /// Returns false once a stream may run out of room in the next frame: the group does not shrink.
+  [[nodiscard]] bool put_frame(const TokenFrame& frame, std::size_t pixels, bool any_inactive);
+  [[nodiscard]] std::vector<std::vector<std::uint16_t>> finish();
+
+ private:
+  template <std::size_t kStreams>
+  void put_groups(const TokenFrame& frame, std::size_t groups) noexcept;
+  template <std::size_t kStreams>
+  void put_checked(const TokenFrame& frame, std::size_t first, std::size_t last, std::size_t pixels) noexcept;
+  template <std::size_t kStreams>
+  void put_all(const TokenFrame& frame, std::size_t pixels, bool any_inactive) noexcept;
+
+  std::vector<std::uint32_t> entries_;
+  std::size_t streams_, words_max_;
+  std::uint16_t* memory_;
+  std::array<std::uint16_t*, kStreamsMax> write_{};
+  alignas(64) std::array<std::array<std::uint32_t, kLanes>, kStreamsMax> states_{};
+};
+
+/// Decodes groups in ascending order.
+class StreamDecoder {
+ public:
+  StreamDecoder(std::vector<std::uint32_t> entries, std::uint8_t level_bits,
+                std::span<const ByteSpan> streams);
+
+  /// Groups [first, last) of a frame: contexts (context << 8 | raw bits, bit 15: inactive) and bases in,
+  /// levels out; all arrays are padded to whole groups.
+  void get_groups(std::size_t first, std::size_t last, const std::uint16_t* contexts,
+                  const std::uint16_t* bases, std::uint16_t* levels, bool any_inactive) noexcept;
+  [[nodiscard]] bool ended_cleanly() const noexcept;
+
+ private:
+  template <std::size_t kStreams, bool kInactive>
+  void get_run(std::size_t first, std::size_t last, const std::uint16_t* contexts, const std::uint16_t* bases,
+               std::uint16_t* levels) noexcept;
+  template <bool kInactive>
+  void get_any(std::size_t first, std::size_t last, const std::uint16_t* contexts, const std::uint16_t* bases,
+               std::uint16_t* levels) noexcept;
+
+  std::vector<std::uint32_t> entries_;
+  unsigned level_bits_;
+  std::size_t streams_;
+  bool ran_out_ = false;
+  std::vector<std::vector<std::uint16_t>> words_;
+  std::array<const std::uint16_t*, kStreamsMax> read_{};
+  std::array<const std::uint16_t*, kStreamsMax> end_{};
+  alignas(64) std::array<std::array<std::uint32_t, kLanes>, kStreamsMax> states_{};
+};
+
+}  // namespace ff::kernels::cpu::avx512
