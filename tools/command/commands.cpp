@@ -7,6 +7,7 @@ namespace ff::tools {
 
 std::span<const Command> commands() noexcept {
   static constexpr Command kCommands[] = {
+      {"replay", "stream a recording or a simulated detector over ZeroMQ", &replay_command},
       {"convert", "copy a recording into another format", &convert_command},
   };
   return kCommands;
