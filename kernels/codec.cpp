@@ -95,7 +95,10 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
   memory.source = setup.source;
   memory.level_bits = setup.levels.level_bits;
   memory.group = plan.group;
-  if (plan.prior) memory.prior_weight = plan.prior->frames_weight;
+  if (plan.prior) {
+    memory.prior_weight = plan.prior->frames_weight;
+    memory.prior_block = plan.prior->log2_block;
+  }
   ++memory.groups;
 }
 

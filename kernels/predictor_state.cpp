@@ -14,7 +14,7 @@ void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, c
           const std::vector<std::uint16_t>* grid, unsigned log2_block) {
   plane.assign(tile.pixels() + kStatePadding, 0);
   next.assign(tile.pixels() + kStatePadding, 0);
-  if (grid != nullptr) expand_prior(*grid, log2_block, tile, plane);
+  if (grid != nullptr) expand_prior(*grid, log2_block, tile, 0, tile.rows, plane.data());
 }
 
 PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& setup,

@@ -38,6 +38,7 @@ struct PlannerMemory {
   bool no_packing = false;
   GroupSetup group;
   std::uint8_t prior_weight = 2;
+  std::uint8_t prior_block = 4;
   std::uint32_t groups = 0;
 };
 

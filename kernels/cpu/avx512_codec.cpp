@@ -85,8 +85,8 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
   }
   const std::size_t frame_words = (pixels / kLanes / group.streams + 2) * 2 * kLanes;
   const std::size_t words_max = bytes_max / 2 + frame_words + 2 * kLanes;
-  StreamEncoder encoder(encoder_entries(*state.tables, state.setup.levels.level_bits), group.streams, words_max,
-                        word_memory.get(group.streams * words_max));
+  StreamEncoder encoder(encoder_entries(*state.tables, state.setup.levels.level_bits), group.streams,
+                        words_max, word_memory.get(group.streams * words_max));
   for (std::size_t t = frames.size(); t-- > 0;) {
     if (!encoder.put_frame(tokens[t], pixels, predictor.masked())) return std::nullopt;
   }

@@ -17,6 +17,11 @@
 
 namespace ff::kernels {
 
+/// Length of the Exp-Golomb code of order k.
+[[nodiscard]] constexpr std::size_t golomb_bits(std::uint32_t value, unsigned k) noexcept {
+  return 2 * static_cast<std::size_t>(std::bit_width(std::uint64_t{value} + (std::uint64_t{1} << k))) - 1 - k;
+}
+
 class BitWriter {
  public:
   void bits(std::uint64_t value, unsigned count) {

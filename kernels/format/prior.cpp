@@ -24,26 +24,42 @@ std::size_t grid_size(const FrameShape& tile, unsigned log2_block) noexcept {
   return std::size_t{grid_points(tile.rows, log2_block)} * grid_points(tile.cols, log2_block);
 }
 
-std::size_t plane_bits(std::span<const std::uint16_t> grid, std::size_t cols, unsigned order) {
-  BitWriter trial;
-  for (std::size_t i = 0; i < grid.size(); ++i)
-    trial.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), order);
-  return trial.bit_count();
+std::vector<std::uint32_t> differences(std::span<const std::uint16_t> grid, std::size_t cols) {
+  std::vector<std::uint32_t> result(grid.size());
+  for (std::size_t i = 0; i < grid.size(); ++i) result[i] = zigzag(grid[i] - predict_grid(grid, cols, i));
+  return result;
 }
 
-void write_plane(std::span<const std::uint16_t> plane, unsigned quantum, std::size_t cols, BitWriter& out) {
+std::size_t plane_bits(std::span<const std::uint32_t> numbers, unsigned order) {
+  std::size_t bits = 0;
+  for (const std::uint32_t number : numbers) bits += golomb_bits(number, order);
+  return bits;
+}
+
+struct PlaneCode {
+  std::vector<std::uint32_t> numbers;
+  unsigned order = 0;
+  std::size_t bits = 0;
+};
+
+PlaneCode code_plane(std::span<const std::uint16_t> plane, unsigned quantum, std::size_t cols) {
   std::vector<std::uint16_t> grid(plane.size());
   std::ranges::transform(plane, grid.begin(),
                          [&](std::uint16_t v) { return static_cast<std::uint16_t>(v >> quantum); });
-  unsigned best = 0;
-  std::size_t best_bits = plane_bits(grid, cols, 0);
+  PlaneCode code{differences(grid, cols), 0, 0};
+  code.bits = plane_bits(code.numbers, 0);
   for (unsigned order = 1; order < 12; ++order) {
-    const std::size_t bits = plane_bits(grid, cols, order);
-    if (bits < best_bits) best = order, best_bits = bits;
+    const std::size_t bits = plane_bits(code.numbers, order);
+    if (bits >= code.bits) break;
+    code.order = order, code.bits = bits;
   }
-  out.bits(best, 4);
-  for (std::size_t i = 0; i < grid.size(); ++i)
-    out.golomb(zigzag(grid[i] - predict_grid(grid, cols, i)), best);
+  return code;
+}
+
+void write_plane(std::span<const std::uint16_t> plane, unsigned quantum, std::size_t cols, BitWriter& out) {
+  const PlaneCode code = code_plane(plane, quantum, cols);
+  out.bits(code.order, 4);
+  for (const std::uint32_t number : code.numbers) out.golomb(number, code.order);
 }
 
 Result<std::vector<std::uint16_t>> parse_plane(BitReader& in, unsigned quantum, std::size_t points,
@@ -79,24 +95,34 @@ Between between(std::uint32_t pixel, std::uint32_t points, unsigned log2_block) 
 }  // namespace
 
 void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, const FrameShape& tile,
-                  std::span<std::uint16_t> state) noexcept {
+                  std::uint32_t first_row, std::uint32_t last_row, std::uint16_t* state) {
   const std::uint32_t grid_rows = grid_points(tile.rows, log2_block),
                       grid_cols = grid_points(tile.cols, log2_block);
   const std::uint32_t whole = 2u << log2_block;
   const unsigned shift = 2 * (log2_block + 1);
-  for (std::uint32_t row = 0; row < tile.rows; ++row) {
+  const std::uint32_t half = 1u << (shift - 1);
+  std::vector<Between> columns(tile.cols);
+  for (std::uint32_t col = 0; col < tile.cols; ++col) columns[col] = between(col, grid_cols, log2_block);
+  std::vector<std::uint32_t> line(grid_cols);
+  for (std::uint32_t row = first_row; row < last_row; ++row, state += tile.cols) {
     const Between v = between(row, grid_rows, log2_block);
     const std::uint16_t* upper = grid.data() + std::size_t{v.first} * grid_cols;
     const std::uint16_t* lower = grid.data() + std::size_t{v.second} * grid_cols;
+    for (std::uint32_t g = 0; g < grid_cols; ++g)
+      line[g] = upper[g] * (whole - v.weight) + lower[g] * v.weight;
     for (std::uint32_t col = 0; col < tile.cols; ++col) {
-      const Between h = between(col, grid_cols, log2_block);
-      const std::uint32_t left = upper[h.first] * (whole - v.weight) + lower[h.first] * v.weight;
-      const std::uint32_t right = upper[h.second] * (whole - v.weight) + lower[h.second] * v.weight;
-      const std::uint32_t sum = left * (whole - h.weight) + right * h.weight;
-      state[std::size_t{row} * tile.cols + col] =
-          static_cast<std::uint16_t>((sum + (1u << (shift - 1))) >> shift);
+      const Between& h = columns[col];
+      const std::uint32_t sum = line[h.first] * (whole - h.weight) + line[h.second] * h.weight;
+      state[col] = static_cast<std::uint16_t>((sum + half) >> shift);
     }
   }
+}
+
+std::size_t prior_bits(const Prior& prior, const FrameShape& tile) {
+  const std::size_t cols = grid_points(tile.cols, prior.log2_block);
+  std::size_t bits = 3 + 4 + 4 + 4 + code_plane(prior.mean, prior.quantum, cols).bits;
+  if (!prior.scale.empty()) bits += 4 + code_plane(prior.scale, prior.quantum, cols).bits;
+  return bits;
 }
 
 void write_prior(const Prior& prior, const FrameShape& tile, BitWriter& out) {

@@ -22,9 +22,13 @@ namespace ff::kernels {
   return (pixels + (1u << log2_block) - 1) >> log2_block;
 }
 
-/// Fills `state` (rows x cols) from a grid. Cost: once per reset, about 2 ns a pixel.
+/// Fills rows [first_row, last_row) of a plane of the tile from a grid; `state` points at the first of them.
+/// Cost: about 1 ns a pixel.
 void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, const FrameShape& tile,
-                  std::span<std::uint16_t> state) noexcept;
+                  std::uint32_t first_row, std::uint32_t last_row, std::uint16_t* state);
+
+/// Bits that write_prior gives.
+[[nodiscard]] std::size_t prior_bits(const Prior& prior, const FrameShape& tile);
 
 void write_prior(const Prior& prior, const FrameShape& tile, BitWriter& out);
 /// Errors: malformed. `has_scale`: the setup's context source is scale.

@@ -26,16 +26,38 @@ std::vector<std::int64_t> candidate_values(const FrameShape& tile, const EncodeO
   return values;
 }
 
+// A run of masked pixels in one row.
+struct MaskedRun {
+  std::uint32_t row = 0, first = 0, last = 0;
+};
+
+std::vector<MaskedRun> masked_runs(const MaskMap& mask, const FrameShape& tile) {
+  std::vector<MaskedRun> runs;
+  const std::uint8_t* classes = mask.classes.data();
+  for (std::uint32_t row = 0; row < tile.rows; ++row, classes += tile.cols) {
+    for (std::uint32_t col = 0; col < tile.cols;) {
+      while (col + 8 <= tile.cols && load_le<std::uint64_t>(classes + col) == 0) col += 8;
+      while (col < tile.cols && classes[col] == 0) ++col;
+      const std::uint32_t first = col;
+      while (col < tile.cols && classes[col] != 0) ++col;
+      if (col != first) runs.push_back({row, first, col});
+    }
+  }
+  return runs;
+}
+
+// Unmasks pixels that do not hold their values in a frame; true where there were any.
 template <typename Pixel>
-bool drop_deviating(const FrameView& frame, MaskMap& mask) {
+bool drop_deviating(const FrameView& frame, const std::vector<MaskedRun>& runs, MaskMap& mask) {
   std::array<Pixel, kMaskValuesMax + 1> values{};
   for (std::size_t c = 0; c < mask.values.size(); ++c) values[c + 1] = static_cast<Pixel>(mask.values[c]);
   bool changed = false;
-  std::uint8_t* classes = mask.classes.data();
-  for (std::uint32_t row = 0; row < frame.shape.rows; ++row, classes += frame.shape.cols) {
-    const std::byte* pixels = frame.row(row);
-    for (std::uint32_t col = 0; col < frame.shape.cols; ++col) {
-      if (classes[col] == 0 || load_le<Pixel>(pixels + col * sizeof(Pixel)) == values[classes[col]]) continue;
+  for (const MaskedRun& run : runs) {
+    std::uint8_t* classes = mask.classes.data() + std::size_t{run.row} * frame.shape.cols;
+    const std::byte* pixels = frame.row(run.row);
+    for (std::uint32_t col = run.first; col < run.last; ++col) {
+      const bool holds = load_le<Pixel>(pixels + col * sizeof(Pixel)) == values[classes[col]];
+      if (holds || classes[col] == 0) continue;
       classes[col] = 0;
       changed = true;
     }
@@ -73,7 +95,8 @@ std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames fr
   if (previous != nullptr) {
     MaskMap kept = *previous;
     bool changed = false;
-    for (const FrameView& frame : frames) changed = drop_deviating<Pixel>(frame, kept) || changed;
+    const auto runs = masked_runs(kept, tile);
+    for (const FrameView& frame : frames) changed = drop_deviating<Pixel>(frame, runs, kept) || changed;
     if (!changed) return previous;
     if (!rebuild) return std::make_shared<const MaskMap>(std::move(kept));
   } else if (!rebuild) {
@@ -83,7 +106,8 @@ std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames fr
   mask.values = candidate_values(tile, options);
   mask.classes.assign(tile.pixels(), 0);
   find_candidates<Pixel>(frames.front(), options, mask);
-  for (const FrameView& frame : frames.subspan(1)) drop_deviating<Pixel>(frame, mask);
+  const auto runs = masked_runs(mask, tile);
+  for (const FrameView& frame : frames.subspan(1)) drop_deviating<Pixel>(frame, runs, mask);
   const bool any = std::ranges::any_of(mask.classes, [](std::uint8_t c) { return c != 0; });
   return any ? std::make_shared<const MaskMap>(std::move(mask)) : nullptr;
 }

@@ -95,10 +95,4 @@ Prior plan_prior(const FrameView& frame, const LevelCodec& codec, const Predicto
   return prior;
 }
 
-std::size_t prior_bits(const Prior& prior, const FrameShape& tile) {
-  BitWriter trial;
-  write_prior(prior, tile, trial);
-  return trial.bit_count();
-}
-
 }  // namespace ff::kernels::reference

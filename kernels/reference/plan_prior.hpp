@@ -15,7 +15,4 @@ namespace ff::kernels::reference {
 [[nodiscard]] Prior plan_prior(const FrameView& frame, const LevelCodec& codec, const PredictorSetup& setup,
                                const MaskMap* mask, unsigned log2_block, unsigned frames_weight);
 
-/// Bits that the prior takes in a block.
-[[nodiscard]] std::size_t prior_bits(const Prior& prior, const FrameShape& tile);
-
 }  // namespace ff::kernels::reference

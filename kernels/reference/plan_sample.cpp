@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/format/prior.hpp"
 #include "kernels/reference/predict.hpp"
 
 namespace ff::kernels::reference {
@@ -14,6 +15,23 @@ namespace {
 constexpr std::uint32_t kBandRows = 4;
 
 }  // namespace
+
+void SampleRecords::append(const std::uint16_t* keys, const std::uint16_t* expectations,
+                           const std::uint32_t* levels, const std::uint8_t* masked, std::size_t count) {
+  std::size_t to = level.size();
+  bucket.resize(to + count);
+  expected.resize(to + count);
+  level.resize(to + count);
+  for (std::size_t i = 0; i < count; ++i) {
+    bucket[to] = static_cast<std::uint8_t>(bucket_of(keys[i]));
+    expected[to] = expectations[i];
+    level[to] = levels[i];
+    to += masked[i] == 0 ? 1 : 0;
+  }
+  bucket.resize(to);
+  expected.resize(to);
+  level.resize(to);
+}
 
 BandSample::BandSample(const FrameShape& tile, std::size_t frames, std::size_t pixels_wanted)
     : tile_(tile), frames_(frames) {
@@ -64,6 +82,18 @@ void BandSample::start(const std::uint16_t* mean, const std::uint16_t* scale, st
                       pixels = std::size_t{band.height} * tile_.cols;
     if (mean != nullptr) std::copy_n(mean + from, pixels, &mean_[band.offset]);
     if (scale != nullptr) std::copy_n(scale + from, pixels, &scale_[band.offset]);
+  }
+}
+
+void BandSample::start(const Prior& prior) {
+  mean_.assign(plane_pixels_, 0);
+  scale_.assign(plane_pixels_, 0);
+  frames_before_ = prior.frames_weight;
+  for (const Band& band : bands_) {
+    const std::uint32_t end = band.top + band.height;
+    expand_prior(prior.mean, prior.log2_block, tile_, band.top, end, &mean_[band.offset]);
+    if (!prior.scale.empty())
+      expand_prior(prior.scale, prior.log2_block, tile_, band.top, end, &scale_[band.offset]);
   }
 }
 
@@ -118,12 +148,7 @@ void BandSample::run_band_frame(const Band& band, std::size_t frame, const Trial
       smooth_row(band, row, scale.data(), trial.group.scale_smoothing, scratch.vertical, scratch.key);
     const std::size_t at = band.offset + row * cols;
     const std::uint32_t* levels = &levels_[frame * plane_pixels_ + at];
-    for (std::size_t i = 0; i < cols; ++i) {
-      if (masked_[at + i] != 0) continue;
-      out.bucket.push_back(static_cast<std::uint8_t>(bucket_of(scratch.key[i])));
-      out.expected.push_back(scratch.expected[row * cols + i]);
-      out.level.push_back(levels[i]);
-    }
+    out.append(scratch.key.data(), &scratch.expected[row * cols], levels, &masked_[at], cols);
   }
   const std::size_t pixels = band.height * cols;
   const std::uint32_t* levels = &levels_[frame * plane_pixels_ + band.offset];

@@ -27,6 +27,9 @@ struct SampleRecords {
   std::vector<std::uint16_t> expected;
   std::vector<std::uint32_t> level;
 
+  /// Appends the unmasked ones of `count` pixels.
+  void append(const std::uint16_t* keys, const std::uint16_t* expectations, const std::uint32_t* levels,
+              const std::uint8_t* masked, std::size_t count);
   void clear() noexcept { bucket.clear(), expected.clear(), level.clear(); }
   [[nodiscard]] std::size_t size() const noexcept { return level.size(); }
 };
@@ -42,6 +45,9 @@ class BandSample {
 
   /// Starts the bands' state from planes of the whole tile (scale may be null), or from zero.
   void start(const std::uint16_t* mean, const std::uint16_t* scale, std::uint32_t frames_before);
+
+  /// Starts the bands' state from a prior.
+  void start(const Prior& prior);
 
   /// Follows the bands through the first `frames_max` frames and appends what the coder would see.
   void run(const TrialSetup& trial, std::size_t frames_max, SampleRecords& out) const;

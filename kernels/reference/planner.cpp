@@ -71,22 +71,12 @@ class Planner {
     codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
   }
 
-  // Trials start where coding will: from the state, or from a prior of the first frame.
-  void start(BandSample& sample, const std::optional<Prior>& prior, const PredictorSetup& with) {
-    if (!resets()) {
-      const PredictorState& state = *body_.predictor;
-      sample.start(state.mean.data(), state.scale.empty() ? nullptr : state.scale.data(), state.frames);
-      return;
-    }
-    if (!prior) return sample.start(nullptr, nullptr, 0);
-    mean_.resize(body_.shape.pixels());
-    expand_prior(prior->mean, prior->log2_block, body_.shape, mean_);
-    const bool has_scale = with.source == ContextSource::scale;
-    if (has_scale) {
-      scale_.resize(body_.shape.pixels());
-      expand_prior(prior->scale, prior->log2_block, body_.shape, scale_);
-    }
-    sample.start(mean_.data(), has_scale ? scale_.data() : nullptr, prior->frames_weight);
+  // Trials start where coding will: from a prior of the first frame, or from the state.
+  void start(BandSample& sample, const std::optional<Prior>& prior) const {
+    if (prior) return sample.start(*prior);
+    if (resets()) return sample.start(nullptr, nullptr, 0);
+    const PredictorState& state = *body_.predictor;
+    sample.start(state.mean.data(), state.scale.empty() ? nullptr : state.scale.data(), state.frames);
   }
 
   [[nodiscard]] Prior make_prior(const PredictorSetup& with, unsigned log2_block, unsigned weight) const {
@@ -122,10 +112,8 @@ class Planner {
     BandSample sample(body_.shape, frames_.size(), std::max(kTrialSampleMin, pixels / kTrialShare));
     sample.read(frames_, codec_, mask());
     if (!body_.memory.known) return choose_group_afresh(sample);
-    if (resets())
-      start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
-    else
-      start(sample, std::nullopt, setup());
+    if (resets()) plan_->prior = make_prior(setup(), body_.memory.prior_block, body_.memory.prior_weight);
+    start(sample, plan_->prior);
     switch (body_.memory.groups % 4) {
       case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, 1); break;
       case 2:
@@ -145,14 +133,13 @@ class Planner {
       std::array<FixedBits, 2> bits{};
       for (const ContextSource source : {ContextSource::rate, ContextSource::scale}) {
         plan_->setup->source = source;
-        start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
+        start(sample, make_prior(setup(), 4, body_.memory.prior_weight));
         bits[static_cast<std::size_t>(source)] = cost(sample, setup(), plan_->group);
       }
       plan_->setup->source = bits[1] < bits[0] ? ContextSource::scale : ContextSource::rate;
-      start(sample, make_prior(setup(), 4, body_.memory.prior_weight), setup());
-    } else {
-      start(sample, std::nullopt, setup());
+      plan_->prior = make_prior(setup(), 4, body_.memory.prior_weight);
     }
+    start(sample, plan_->prior);
     try_field(sample, &GroupSetup::smoothing, kSmoothings, 4);
     if (frames_.size() > 2) try_field(sample, &GroupSetup::mean_frames, kMemories, 4);
     if (setup().source == ContextSource::scale)
@@ -165,34 +152,41 @@ class Planner {
     BandSample sample(body_.shape, first_frames, kTrialSampleMin);
     sample.read(frames_.first(first_frames), codec_, mask());
     const auto whole_cost = [&](const Prior& prior) {
-      start(sample, prior, setup());
+      sample.start(prior);
       records_.clear();
       sample.run({setup(), plan_->group}, first_frames, records_);
       return estimate_cost(records_, setup()) / 256 * sample.ratio_256() +
              (FixedBits{prior_bits(prior, body_.shape)} << kFixedBitsShift);
     };
-    Prior best = make_prior(setup(), 3, body_.memory.prior_weight);
+    Prior& best = *plan_->prior;
     FixedBits best_cost = whole_cost(best);
-    for (const unsigned log2_block : {2u, 4u, 5u}) {
-      Prior other = make_prior(setup(), log2_block, best.frames_weight);
+    const auto consider = [&](Prior other) {
       const FixedBits bits = whole_cost(other);
       if (bits < best_cost) best = std::move(other), best_cost = bits;
+    };
+    // A tile whose streams are known tries one neighbour a window: finer, coarser, and the weight, in turn.
+    const bool afresh = !body_.memory.known;
+    const unsigned turn = body_.memory.groups % 3;
+    for (unsigned log2_block = 2; log2_block <= 5; ++log2_block) {
+      const bool neighbour = turn != 2 && log2_block + 1 == best.log2_block + 2 * turn;
+      if (log2_block != best.log2_block && (afresh || neighbour)) {
+        consider(make_prior(setup(), log2_block, best.frames_weight));
+        if (!afresh) break;
+      }
     }
     for (const std::uint8_t weight : kPriorWeights) {
-      if (first_frames < 2) break;
+      if (first_frames < 2 || (!afresh && turn != 2)) break;
       Prior other = best;
       other.frames_weight = weight;
-      const FixedBits bits = whole_cost(other);
-      if (bits < best_cost) best = std::move(other), best_cost = bits;
+      consider(std::move(other));
     }
-    plan_->prior = std::move(best);
   }
 
   void choose_tables() {
     const std::size_t pixels = body_.shape.pixels() * frames_.size();
     BandSample sample(body_.shape, frames_.size(), std::max(kTableSampleMin, pixels / kTableShare));
     sample.read(frames_, codec_, mask());
-    start(sample, plan_->prior, setup());
+    start(sample, plan_->prior);
     records_.clear();
     sample.run({setup(), plan_->group}, frames_.size(), records_);
     auto tables = std::make_shared<ContextTables>(build_tables(records_, setup(), sample.ratio_256()));
@@ -227,7 +221,6 @@ class Planner {
   std::shared_ptr<const MaskMap> mask_;
   LevelCodec codec_;
   SampleRecords records_;
-  std::vector<std::uint16_t> mean_, scale_;
 };
 
 }  // namespace
