@@ -19,10 +19,6 @@ target_compile_options(ff_options INTERFACE -Wall -Wextra -Wpedantic -Wshadow -W
 target_include_directories(ff_options INTERFACE "${PROJECT_SOURCE_DIR}")
 # Messages and debug information name files from the repository root, wherever the checkout lies.
 add_compile_options("-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
-# GCC 12 sees overlaps that aren't there in std::string's operator+ at -O3 (GCC bug 105651, mended in 13).
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(ff_options INTERFACE -Wno-restrict)
-endif()
 if(FF_WERROR)
   target_compile_options(ff_options INTERFACE -Werror)
 endif()

@@ -119,7 +119,7 @@ def size_with_zstd(expected: numpy.ndarray, frames: int) -> int:
 def ledger_lines(ledger: dict) -> list[str]:
     lines = []
     for stream in ledger["streams"]:
-        parts = [f"{count} {state}" for state, count in stream["counts"].items() if count]
+        parts = [f"{count} {state}" for state, count in (stream.get("states") or stream["counts"]).items() if count]
         name = f"stream {stream['stream']}: " if len(ledger["streams"]) > 1 else ""
         closes = "closes" if stream["closes"] else "does NOT close: " + "; ".join(stream["open"])
         lines.append(f"{name}{stream['expected']} expected = {' + '.join(parts) or '0'} ({closes})")
