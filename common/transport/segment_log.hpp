@@ -85,6 +85,8 @@ class SegmentReader {
   /// Errors: crc_mismatch (damage; names file, byte and records lost), out_of_range (freed before it was
   /// read; names the gap). After either the next call goes on behind it. io_error.
   [[nodiscard]] Result<std::optional<SegmentRecord>> next();
+  /// Offset of the record that next() looks for.
+  [[nodiscard]] std::uint64_t next_offset() const;
   /// Starts again at the committed cursor.
   void rewind();
   /// Everything before `next_offset` is done; durable when the call returns.

@@ -268,6 +268,8 @@ Result<std::optional<SegmentRecord>> SegmentReader::next() {
   return body_->read_record(*record);
 }
 
+std::uint64_t SegmentReader::next_offset() const { return body_->here.offset; }
+
 void SegmentReader::rewind() {
   body_->here = LogPlace{};
   body_->here.offset = body_->cursor.next_offset;

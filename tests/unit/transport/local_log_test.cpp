@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "common/transport/log.hpp"
+#include "common/transport/segment_log.hpp"
+#include "tests/unit/transport/temporary_folder.hpp"
+
+namespace ff::transport {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+LogOptions options_for(const TemporaryFolder& folder) {
+  LogOptions options;
+  options.url = "log://" + folder.path().string();
+  return options;
+}
+
+std::unique_ptr<LogWriter> open_writer(const LogOptions& options) {
+  auto writer = open_log_writer(options, {Topic::blocks, Topic::series});
+  if (!writer.ok()) FAIL(writer.error().message);
+  return std::move(writer).value();
+}
+
+std::unique_ptr<LogReader> open_reader(const LogOptions& options, const std::string& group = "sink") {
+  auto reader = open_log_reader(options, group, {Topic::blocks, Topic::series});
+  if (!reader.ok()) FAIL(reader.error().message);
+  return std::move(reader).value();
+}
+
+Payload text(const std::string& words) { return Payload::copy(as_bytes(words)); }
+
+std::vector<LogRecord> read_all(LogReader& reader) {
+  std::vector<LogRecord> records;
+  for (;;) {
+    auto record = reader.poll(milliseconds(0));
+    if (!record.ok()) FAIL(record.error().message);
+    if (!record->has_value()) return records;
+    records.push_back(**record);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a log URL that is neither kafka nor an absolute path is refused with an example", "[log]") {
+  for (const char* url : {"", "kafka://", "log://relative", "http://host", "log:/x"}) {
+    LogOptions options;
+    options.url = url;
+    const auto writer = open_log_writer(options, {Topic::blocks});
+    REQUIRE_FALSE(writer.ok());
+    CHECK(writer.error().code == Errc::invalid_argument);
+    CHECK_THAT(writer.error().message, Catch::Contains("log:///absolute/path"));
+  }
+  const TemporaryFolder folder;
+  LogOptions options = options_for(folder);
+  options.topic_prefix = "../up";
+  CHECK(open_log_writer(options, {Topic::blocks}).error().code == Errc::invalid_argument);
+}
+
+TEST_CASE("records are delivered once durable, and read in order with their keys", "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  const auto writer = open_writer(options);
+  std::vector<std::int64_t> delivered;
+  for (int i = 0; i < 10; ++i)
+    REQUIRE(writer
+                ->produce(Topic::blocks, 0, "k", text("block " + std::to_string(i)),
+                          [&](const auto& position) {
+                            REQUIRE(position.ok());
+                            delivered.push_back(position->offset);
+                          })
+                .ok());
+  CHECK(delivered.empty());
+  REQUIRE(writer->flush(seconds(5)).ok());
+  CHECK(delivered == std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+  const auto reader = open_reader(options);
+  const auto records = read_all(*reader);
+  REQUIRE(records.size() == 10);
+  CHECK(as_text(records[3].value.bytes()) == "block 3");
+  CHECK(records[3].key == "k");
+  CHECK(records[3].first_offset == 3);
+  CHECK(reader->caught_up());
+  CHECK(*writer->partition_count(Topic::blocks) == 1);
+  CHECK(writer->produce(Topic::blocks, 1, "", text("x"), {}).error().code == Errc::out_of_range);
+  CHECK(writer->produce(Topic::receipts, 0, "", text("x"), {}).error().code == Errc::invalid_argument);
+}
+
+TEST_CASE("poll() delivers within the fsync delay without being told to flush", "[log]") {
+  const TemporaryFolder folder;
+  const auto writer = open_writer(options_for(folder));
+  int delivered = 0;
+  REQUIRE(writer->produce(Topic::blocks, 0, "", text("x"), [&](const auto&) { ++delivered; }).ok());
+  for (int i = 0; i < 100 && delivered == 0; ++i) writer->poll(milliseconds(20));
+  CHECK(delivered == 1);
+}
+
+TEST_CASE("a delivery callback may produce again", "[log]") {
+  const TemporaryFolder folder;
+  const auto writer = open_writer(options_for(folder));
+  int delivered = 0;
+  REQUIRE(writer
+              ->produce(Topic::blocks, 0, "", text("first"),
+                        [&](const auto&) {
+                          ++delivered;
+                          REQUIRE(writer
+                                      ->produce(Topic::series, 0, "s", text("second"),
+                                                [&](const auto&) { ++delivered; })
+                                      .ok());
+                        })
+              .ok());
+  REQUIRE(writer->flush(seconds(5)).ok());
+  CHECK(delivered == 2);
+}
+
+TEST_CASE("a reader waits for a log that isn't there yet and is told when it has it", "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  const auto reader = open_reader(options);
+  std::vector<Topic> assigned;
+  reader->on_assigned = [&](Topic topic, std::int32_t partition) {
+    CHECK(partition == 0);
+    assigned.push_back(topic);
+  };
+  CHECK(read_all(*reader).empty());
+  CHECK(assigned.empty());
+  const auto writer = open_writer(options);
+  REQUIRE(writer->produce(Topic::blocks, 0, "k", text("x"), [](const auto&) {}).ok());
+  auto record = reader->poll(seconds(5));
+  REQUIRE(record.ok());
+  REQUIRE(record->has_value());
+  CHECK(read_all(*reader).empty());
+  CHECK(assigned.size() == 2);
+}
+
+TEST_CASE("each group has its own cursor, and one reader at a time", "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  const auto writer = open_writer(options);
+  for (int i = 0; i < 6; ++i)
+    REQUIRE(writer->produce(Topic::blocks, 0, "k", text("x"), [](const auto&) {}).ok());
+  {
+    const auto reader = open_reader(options, "store");
+    CHECK(open_log_reader(options, "store", {Topic::blocks}).error().code == Errc::refused);
+    CHECK(read_all(*reader).size() == 6);
+    REQUIRE(reader->commit(Topic::blocks, 0, 4).ok());
+    CHECK(reader->commit(Topic::blocks, 1, 4).error().code == Errc::refused);
+    CHECK(reader->commit(Topic::ledger, 0, 4).error().code == Errc::refused);
+  }
+  CHECK(read_all(*open_reader(options, "store")).size() == 2);
+  CHECK(read_all(*open_reader(options, "preview")).size() == 6);
+}
+
+TEST_CASE("a full log refuses until the slowest group has committed", "[log]") {
+  const TemporaryFolder folder;
+  auto options = options_for(folder);
+  options.log_bytes_max = 64 << 10;
+  const auto writer = open_writer(options);
+  const auto reader = open_reader(options);
+  const Payload block = Payload::own(std::vector<std::byte>(1000));
+  const auto produce = [&] { return writer->produce(Topic::blocks, 0, "k", block, [](const auto&) {}); };
+  Status status;
+  for (int i = 0; i < 1000 && status.ok(); ++i) status = produce();
+  REQUIRE_FALSE(status.ok());
+  CHECK(status.error().code == Errc::disk_full);
+  CHECK_FALSE(writer->trouble().empty());
+  const auto records = read_all(*reader);
+  REQUIRE(reader->commit(Topic::blocks, 0, records.back().position.offset + 1).ok());
+  CHECK(produce().ok());
+  REQUIRE(writer->flush(seconds(5)).ok());
+  CHECK(writer->trouble().empty());
+}
+
+TEST_CASE("a state topic folds to the last value of each key when it is opened", "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  const Payload megabyte = Payload::own(std::vector<std::byte>(1 << 20));
+  {
+    const auto writer = open_writer(options);
+    REQUIRE(writer->produce(Topic::series, 0, "gone", text("deleted below"), [](const auto&) {}).ok());
+    REQUIRE(writer->produce(Topic::series, 0, "steady", text("written once"), [](const auto&) {}).ok());
+    for (int i = 0; i < 40; ++i)
+      REQUIRE(writer->produce(Topic::series, 0, "busy", megabyte, [](const auto&) {}).ok());
+    REQUIRE(writer->produce(Topic::series, 0, "busy", text("newest"), [](const auto&) {}).ok());
+    REQUIRE(writer->produce(Topic::series, 0, "gone", {}, [](const auto&) {}).ok());
+  }
+  const auto writer = open_writer(options);
+  std::map<std::string, std::string> state;
+  std::size_t count = 0;
+  for (const LogRecord& record : read_all(*open_reader(options, "late"))) {
+    state[record.key] = std::string(as_text(record.value.bytes()));
+    ++count;
+  }
+  CHECK(state["steady"] == "written once");
+  CHECK(state["busy"] == "newest");
+  CHECK(state["gone"].empty());
+  CHECK(count < 20);
+}
+
+TEST_CASE("a second collector on the same log:// is refused", "[log]") {
+  const TemporaryFolder folder;
+  const auto writer = open_writer(options_for(folder));
+  CHECK(open_log_writer(options_for(folder), {Topic::blocks}).error().code == Errc::refused);
+}
+
+}  // namespace ff::transport
