@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Properties of the codec over random shapes, types, masks, gaps and groupings. A failure prints its seed.
+#include <algorithm>
+#include <cstring>
+
+#include <catch2/catch.hpp>
+
+#include "common/base/crc32c.hpp"
+#include "kernels/codec.hpp"
+#include "kernels/predictor_state.hpp"
+#include "tests/support/group_images.hpp"
+#include "tests/support/plan_of_block.hpp"
+
+namespace {
+
+using namespace ff;
+using namespace ff::kernels;
+using tests::FrameStack;
+using tests::TestRandom;
+
+constexpr Dtype kDtypes[] = {Dtype::u8, Dtype::u16, Dtype::u32, Dtype::i8, Dtype::i16, Dtype::i32};
+
+enum class Scene {
+  zeros,
+  largest,
+  smallest,
+  noise,
+  counting,
+  bright,
+  integrating,
+  sparse,
+  hot,
+  comb,
+  scenes
+};
+
+std::int64_t scene_value(Scene scene, const ValueRange& range, std::size_t pixel, TestRandom& random) {
+  const auto counts = [&](std::uint64_t rate_256) {
+    return std::min<std::int64_t>(range.high, static_cast<std::int64_t>(random.counts(rate_256)));
+  };
+  switch (scene) {
+    case Scene::zeros: return 0;
+    case Scene::largest: return range.high;
+    case Scene::smallest: return range.low;
+    case Scene::noise:
+      return range.low +
+             static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(range.high - range.low) + 1));
+    case Scene::counting: return counts(64 + pixel % 7 * 200);
+    case Scene::bright: return counts(25600);
+    case Scene::integrating:
+      return std::max(
+          range.low, std::min(range.high, static_cast<std::int64_t>(pixel * 37 % 90 + random.below(6)) - 20));
+    case Scene::sparse: return random.below(300) == 0 ? static_cast<std::int64_t>(random.below(100)) : 0;
+    case Scene::hot:
+      return random.below(50) == 0 ? range.high - static_cast<std::int64_t>(random.below(3)) : counts(512);
+    case Scene::comb: return static_cast<std::int64_t>(random.below(25)) * 5;
+    case Scene::scenes: break;
+  }
+  return 0;
+}
+
+struct Example {
+  FrameShape tile;
+  std::uint32_t window = 0;
+  FrameStack frames;
+  std::vector<std::uint8_t> mask;
+  std::vector<std::int64_t> sentinels;
+};
+
+Example make_example(std::uint64_t seed) {
+  TestRandom random(seed);
+  const auto extent = [&] {
+    const std::uint64_t kind = random.below(8);
+    return static_cast<std::uint32_t>(kind == 0   ? 1
+                                      : kind == 1 ? 32 * (1 + random.below(3))
+                                                  : 1 + random.below(90));
+  };
+  const FrameShape tile{kDtypes[random.below(6)], extent(), extent()};
+  const auto window = static_cast<std::uint32_t>(1 + random.below(random.below(10) == 0 ? 64 : 9));
+  Example example{tile, window, FrameStack(tile, window), {}, {}};
+  const ValueRange range = value_range(tile.dtype);
+  const auto scene = static_cast<Scene>(random.below(static_cast<std::uint64_t>(Scene::scenes)));
+  for (std::size_t t = 0; t < window; ++t) {
+    for (std::size_t p = 0; p < tile.pixels(); ++p)
+      example.frames.set(t, p, scene_value(scene, range, p, random));
+  }
+  if (random.below(2) == 0) {
+    for (std::uint64_t i = random.below(4); i > 0; --i) {
+      const std::int64_t value = dtype_is_signed(tile.dtype) ? -static_cast<std::int64_t>(i)
+                                                             : range.high - static_cast<std::int64_t>(i - 1);
+      example.sentinels.push_back(random.below(4) == 0 ? static_cast<std::int64_t>(i) * 3 : value);
+    }
+  }
+  if (random.below(2) == 0) {
+    example.mask.assign(tile.pixels(), 0);
+    for (auto& m : example.mask) m = random.below(5) == 0 ? 1 : 0;
+    const std::int64_t value =
+        example.sentinels.empty() ? random.below(2) == 0 ? range.high : 0 : example.sentinels[0];
+    for (std::size_t t = 0; t < window; ++t) {
+      for (std::size_t p = 0; p < tile.pixels(); ++p) {
+        // Once in a while a masked pixel holds something else.
+        if (example.mask[p] != 0 && random.below(400) != 0) example.frames.set(t, p, value);
+      }
+    }
+  }
+  return example;
+}
+
+struct Group {
+  GroupPlace place;
+  std::vector<FrameView> frames;
+};
+
+// Cuts a window into groups; drops some frames.
+std::vector<Group> make_groups(const Example& example, TestRandom& random) {
+  std::vector<Group> groups;
+  const auto views = example.frames.views();
+  for (std::uint32_t first = 0; first < example.window;) {
+    const auto count = static_cast<std::uint32_t>(1 + random.below(example.window - first));
+    Group group{{static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count), 0,
+                 first == 0 || random.below(6) == 0},
+                {}};
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (random.below(8) == 0 && !(i + 1 == count && group.frames.empty())) continue;
+      group.place.present |= std::uint64_t{1} << i;
+      group.frames.push_back(views[first + i]);
+    }
+    groups.push_back(std::move(group));
+    first += count;
+  }
+  return groups;
+}
+
+bool same_state(TileState& a, TileState& b) {
+  const auto& left = a.body();
+  const auto& right = b.body();
+  if (left.link != right.link || left.predictor.has_value() != right.predictor.has_value()) return false;
+  if (!left.predictor) return true;
+  const std::size_t pixels = left.shape.pixels();
+  const auto equal = [&](const std::vector<std::uint16_t>& x, const std::vector<std::uint16_t>& y) {
+    return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), pixels * 2) == 0);
+  };
+  return left.predictor->frames == right.predictor->frames &&
+         equal(left.predictor->mean, right.predictor->mean) &&
+         equal(left.predictor->scale, right.predictor->scale);
+}
+
+std::vector<std::byte> encode(Device device, TileState& state, const EncodePlan& plan, GroupFrames frames) {
+  std::vector<std::byte> block(encoded_size_bound(plan.tile, static_cast<std::uint32_t>(frames.size())));
+  const auto bytes = encode_group(device, state, plan, frames, block);
+  REQUIRE(bytes.ok());
+  block.resize(*bytes);
+  return block;
+}
+
+void check_example(std::uint64_t seed) {
+  INFO("seed " << seed);
+  const Example example = make_example(seed);
+  TestRandom random(seed ^ 0xabcdef);
+  auto reference = *TileState::create(example.tile);
+  auto cpu = *TileState::create(example.tile);
+  auto reference_reader = *TileState::create(example.tile);
+  auto cpu_reader = *TileState::create(example.tile);
+  EncodeOptions options;
+  options.mask = example.mask;
+  options.sentinels = example.sentinels;
+  for (const Group& group : make_groups(example, random)) {
+    auto plan = plan_group(reference, group.place, group.frames, options);
+    REQUIRE(plan.ok());
+    if (random.below(3) == 0) (*plan)->group.streams = static_cast<std::uint8_t>(1u << random.below(4));
+    const auto block = encode(Device::reference, reference, **plan, group.frames);
+    REQUIRE(encode(Device::cpu, cpu, **plan, group.frames) == block);
+    REQUIRE(same_state(reference, cpu));
+    const std::size_t raw = group.frames.size() * example.tile.bytes();
+    REQUIRE(block.size() <= raw + raw / 1000 + 256);
+    for (auto* reader : {&reference_reader, &cpu_reader}) {
+      FrameStack decoded(example.tile, group.frames.size());
+      const Device device = reader == &cpu_reader ? Device::cpu : Device::reference;
+      const auto status = decode_group(device, *reader, block, decoded.mutable_views());
+      INFO((status.ok() ? "" : status.error().message));
+      REQUIRE(status.ok());
+      for (std::size_t t = 0; t < group.frames.size(); ++t) {
+        REQUIRE(std::memcmp(decoded.pixels.data() + t * example.tile.bytes(), group.frames[t].pixels,
+                            example.tile.bytes()) == 0);
+      }
+      REQUIRE(same_state(reference, *reader));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE(
+    "any group of any integer type comes back exactly, equal on reference and cpu, never above its bound",
+    "[property]") {
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) check_example(seed);
+}
+
+TEST_CASE("a tile that is a view into a larger frame codes like its dense copy", "[property]") {
+  const FrameShape whole{Dtype::u16, 64, 100};
+  const FrameStack frame = tests::counting_frames(whole, 3, 64, 3000, 77);
+  const TileRect rect{10, 7, 40, 61};
+  const FrameShape tile{Dtype::u16, rect.rows, rect.cols};
+  FrameStack dense(tile, 3);
+  std::vector<FrameView> strided;
+  for (std::size_t t = 0; t < 3; ++t) {
+    strided.push_back(frame.views()[t].tile(rect));
+    for (std::uint32_t r = 0; r < rect.rows; ++r) {
+      std::memcpy(dense.pixels.data() + t * tile.bytes() + r * tile.row_bytes(), strided[t].row(r),
+                  tile.row_bytes());
+    }
+  }
+  for (const Device device : {Device::reference, Device::cpu}) {
+    auto a = *TileState::create(tile);
+    auto b = *TileState::create(tile);
+    const GroupPlace place{0, 3, 7, true};
+    const auto plan_a = plan_group(a, place, strided, {});
+    const auto plan_b = plan_group(b, place, dense.views(), {});
+    CHECK(encode(device, a, **plan_a, strided) == encode(device, b, **plan_b, dense.views()));
+  }
+}
+
+TEST_CASE("u16 pixels and the same pixels as u32 give the same lanes", "[property]") {
+  const FrameShape narrow{Dtype::u16, 50, 70}, wide{Dtype::u32, 50, 70};
+  const FrameStack counts = tests::counting_frames(narrow, 4, 100, 9000, 5);
+  FrameStack copy(wide, 4);
+  for (std::size_t i = 0; i < 4 * narrow.pixels(); ++i) {
+    store_le(copy.pixels.data() + 4 * i, std::uint32_t{load_le<std::uint16_t>(counts.pixels.data() + 2 * i)});
+  }
+  auto a = *TileState::create(narrow);
+  auto b = *TileState::create(wide);
+  const GroupPlace place{0, 4, 15, true};
+  const auto plan = plan_group(a, place, counts.views(), {});
+  EncodePlan same = **plan;
+  same.tile = wide;
+  const auto block_a = encode(Device::cpu, a, **plan, counts.views());
+  const auto block_b = encode(Device::reference, b, same, copy.views());
+  REQUIRE(block_a.size() == block_b.size());
+  CHECK(std::equal(block_a.begin() + 64, block_a.end(), block_b.begin() + 64));
+}
+
+TEST_CASE("random damage to valid blocks gives an error or the exact pixels", "[property]") {
+  TestRandom random(99);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const Example example = make_example(seed);
+    auto writer = *TileState::create(example.tile);
+    const auto views = example.frames.views();
+    const GroupPlace place{
+        0, static_cast<std::uint8_t>(example.window),
+        example.window == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << example.window) - 1, true};
+    EncodeOptions options;
+    options.mask = example.mask;
+    options.sentinels = example.sentinels;
+    const auto plan = plan_group(writer, place, views, options);
+    const auto good = encode(Device::cpu, writer, **plan, views);
+    for (int round = 0; round < 60; ++round) {
+      auto block = good;
+      for (std::uint64_t flips = 1 + random.below(3); flips > 0; --flips) {
+        const std::size_t from =
+            random.below(4) == 0 || block.size() <= kBlockHeaderBytes ? 0 : kBlockHeaderBytes;
+        block[from + random.below(block.size() - from)] ^= static_cast<std::byte>(1u << random.below(8));
+      }
+      if (random.below(8) == 0) block.resize(random.below(block.size() + 1));
+      // Most damage would stop at the CRCs: repair them, so that the parsers behind see it.
+      if (auto header = parse_block_header(block); header.ok() && block.size() > kBlockHeaderBytes) {
+        header->payload_crc = crc32c(ByteSpan(block).subspan(kBlockHeaderBytes));
+        header->block_bytes = static_cast<std::uint32_t>(block.size());
+        write_block_header(*header, block);
+      }
+      for (const Device device : {Device::reference, Device::cpu}) {
+        auto reader = *TileState::create(example.tile);
+        FrameStack decoded(example.tile, example.window);
+        const auto status = decode_group(device, reader, block, decoded.mutable_views());
+        if (status.ok()) CHECK(decoded.pixels == example.frames.pixels);
+      }
+    }
+  }
+}
