@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The agent's configuration.
+#include "agent/agent_config.hpp"
+
+#include <algorithm>
+#include <sstream>
+
+#include "common/base/frame_pool.hpp"
+#include "common/base/units.hpp"
+#include "kernels/codec.hpp"
+
+namespace ff::agent {
+namespace {
+
+using namespace std::chrono_literals;
+using service::ConfigSchema;
+
+void describe_identity(ConfigSchema& schema, AgentConfig& c) {
+  schema.section("agent", "Who this agent is.");
+  schema.text("agent.name", &c.name, "Unique at the facility; in every record, 1 to 64 characters.");
+  schema.text("agent.state", &c.state,
+              "Folder of the journal: epoch and open series. One per agent, on a local disk.");
+
+  schema.section("detector", "What the agent writes, and where it lies in the detector.");
+  schema.text("detector.name", &c.detector_name, "In every record and in file names, 1 to 64 characters.");
+  schema.integer("detector.first_stream", &c.first_stream, 0, 65535,
+                 "Stream index of the first channel; agents of one detector share the numbering.");
+  schema.size("detector.frame_max", &c.frame_bytes_max, 1, 1ull << 30,
+              "Largest uncompressed frame of one channel; larger ones are refused. The memory bound follows "
+              "from it.");
+  schema.integer("detector.origin_row", &c.origin_row, 0, 65535,
+                 "First row of this agent's module in the detector.");
+  schema.integer("detector.origin_col", &c.origin_col, 0, 65535, "First column of this agent's module.");
+  schema.integer("detector.rows", &c.detector_rows, 0, 65536,
+                 "Rows of the whole detector; 0: those of the frame.");
+  schema.integer("detector.cols", &c.detector_cols, 0, 65536,
+                 "Columns of the whole detector; 0: those of the frame.");
+  schema.integer_list(
+      "detector.sentinels", &c.sentinels,
+      "Pixel values that mark bad pixels, at most 8. Empty: 65535 for uint16, 4294967295 for uint32, "
+      "-1 and -2 for int32, none for other types.");
+}
+
+void describe_input(ConfigSchema& schema, AgentConfig& c) {
+  schema.section("source", "Where frames come from.");
+  schema.choice("source.format", &c.source_format, {"stream_v2", "plain"},
+                "stream_v2: DECTRIS Stream V2 (CBOR). plain: a JSON header and pixels.");
+  schema.text("source.address", &c.source_address,
+              "ZeroMQ address of the detector (or of ours, with source.bind).");
+  schema.flag("source.bind", &c.source_bind, "Bind instead of connect; for senders that connect to us.");
+  schema.integer("source.queue", &c.source_queue, 1, 100'000, "Messages that ZeroMQ may hold for us.");
+  schema.size("source.message_max", &c.message_bytes_max, 1024, 2ull << 30,
+              "Largest message, all parts together; twice as much cuts the connection.");
+  schema.integer("source.frame_jump_max", &c.frame_jump_max, 1, 1ull << 40,
+                 "A frame number further than this beyond the last one is taken for damage.");
+
+  schema.section("series", "When a series is over, and how long late frames are waited for.");
+  schema.duration("series.idle_timeout", &c.idle_timeout, 100ms, 24h,
+                  "Closed when nothing came for so long.");
+  schema.duration("series.end_grace", &c.end_grace, 0s, 1h,
+                  "After the end message, wait so long for missing frames.");
+  schema.integer("series.reorder_frames", &c.reorder_frames, 0, 64,
+                 "A number is lost when so many later ones have come (at most one window).");
+  schema.duration("series.reorder_time", &c.reorder_time, 0s, 1h,
+                  "... or when the next one has waited so long.");
+}
+
+void describe_windows(ConfigSchema& schema, AgentConfig& c) {
+  schema.section("window", "The fixed grid of frames that are coded independently of others.");
+  schema.integer("window.frames", &c.window_frames, 1, 64,
+                 "Frames of a window, W; made smaller to keep the limits below.");
+  schema.duration("window.max_time", &c.window_max_time, 1ms, 1h,
+                  "Longest time from a window's first to last frame.");
+  schema.size("window.max_bytes", &c.window_bytes_max, 1, 4ull << 30,
+              "Most raw bytes of a window, all channels.");
+
+  schema.section("group", "Consecutive frames of a window that are coded and sent together.");
+  schema.integer("group.frames", &c.group_frames, 0, 64, "Frames of a group; 0: as many as the window.");
+  schema.duration("group.max_latency", &c.group_max_latency, 1ms, 1h,
+                  "A group is closed when its first frame is so old.");
+  schema.integer("group.pixels_max", &c.group_pixels_max, 1, 1ull << 26,
+                 "Most pixels of one tile in a group; keeps blocks below 900 kB.");
+
+  schema.section("pool", "Raw frames wait here, in shared memory, until they are coded.");
+  schema.text("pool.path", &c.pool_path, "Folder on a tmpfs.");
+  schema.integer("pool.frames", &c.pool_frames, 0, 1'000'000,
+                 "Frames per channel; 0: two windows and the late frames.");
+  schema.duration("pool.max_wait", &c.pool_max_wait, 0s, 1h,
+                  "When the pool is full, leave frames at the detector for so long before giving one up.");
+}
+
+void describe_output(ConfigSchema& schema, AgentConfig& c) {
+  schema.section("encode", "Coding.");
+  schema.integer("encode.threads", &c.encode_threads, 1, 256, "Worker threads.");
+  schema.choice("encode.profile", &c.encode_profile, {"raw", "fast"},
+                "raw: bitshuffle + zstd. fast: predictive.");
+  schema.choice("encode.device", &c.encode_device, {"auto", "cpu", "reference"}, "All give the same bytes.");
+  schema.integer("encode.tile_rows", &c.tile_rows, 0, 65536,
+                 "Rows of a tile; 0: the detector's module, else 512.");
+  schema.integer("encode.tile_cols", &c.tile_cols, 0, 65536,
+                 "Columns of a tile; 0: as for rows. At most 2^20 pixels.");
+
+  schema.section("spool", "Blocks wait here, on disk, until a collector has acknowledged them.");
+  schema.text("spool.path", &c.spool_path, "Folder; empty: spool in agent.state.");
+  schema.size("spool.max", &c.spool_bytes_max, 16ull << 20, 1ull << 50, "Most disk the spool may take.");
+  schema.size("spool.segment", &c.spool_segment_bytes, 1ull << 20, 4ull << 30, "Size of a spool file.");
+  schema.duration("spool.fsync", &c.spool_fsync, 0s, 1min,
+                  "Longest time that a record is not yet on the disk; 0: none.");
+  schema.choice("spool.on_full", &c.spool_on_full, {"block"},
+                "block: coding waits, then the pool fills, then frames wait at the detector.");
+  schema.size("spool.quarantine_max", &c.quarantine_bytes_max, 0, 1ull << 50,
+              "Most disk for records that collectors refused for good.");
+
+  schema.section("link", "The way to the collectors.");
+  schema.text_list("link.collectors", &c.collectors, "Addresses, tried in turn.");
+  schema.duration("link.heartbeat", &c.link_heartbeat, 10ms, 1min, "Interval of heartbeats.");
+  schema.duration("link.collector_timeout", &c.collector_timeout, 100ms, 1h,
+                  "Silence after which the next one is tried.");
+
+  schema.section("memory", "");
+  schema.size("memory.max", &c.memory_max, 1 << 20, 1ull << 50,
+              "The agent refuses to start when its bound (see --check) is above it.");
+  schema.section("stop", "");
+  schema.duration(
+      "stop.drain_timeout", &c.drain_timeout, 0s, 24h,
+      "When stopped, wait so long until collectors have everything; the rest is sent at the next start.");
+}
+
+}  // namespace
+
+WindowLimits AgentConfig::limits() const {
+  WindowLimits limits;
+  limits.window_frames = window_frames;
+  limits.window_time_max = window_max_time;
+  limits.window_bytes_max = window_bytes_max;
+  limits.group_frames = group_frames;
+  limits.group_pixels_max = group_pixels_max;
+  limits.reorder_frames = reorder_frames;
+  limits.tile_rows = tile_rows;
+  limits.tile_cols = tile_cols;
+  return limits;
+}
+
+void describe(ConfigSchema& schema, AgentConfig& config) {
+  describe_identity(schema, config);
+  describe_input(schema, config);
+  describe_windows(schema, config);
+  describe_output(schema, config);
+}
+
+MemoryBound memory_bound(const AgentConfig& config) {
+  // One byte a pixel and square: most state, and W as for any frame of that size.
+  const FrameShape largest{Dtype::u8, 1, static_cast<std::uint32_t>(config.frame_bytes_max)};
+  WindowLimits limits = config.limits();
+  limits.tile_rows = limits.tile_cols = 512;
+  const auto plan = plan_windows(limits, largest, 1, std::nullopt, "");
+  MemoryBound bound;
+  if (!plan.ok()) return bound;
+  const std::uint64_t slots = config.pool_frames != 0 ? config.pool_frames : pool_slots_for(*plan, 1);
+  bound.pool_bytes = FramePool::file_bytes(static_cast<std::uint32_t>(slots), config.frame_bytes_max);
+  bound.state_bytes = 10 * config.frame_bytes_max;
+  // Blocks of at most group_pixels_max pixels of 4 bytes: one being written and one being handed over, per
+  // worker.
+  const std::uint64_t block_bytes =
+      4 * std::max<std::uint64_t>(config.group_pixels_max, kernels::kTilePixelsMax);
+  bound.group_bytes = 2 * config.encode_threads * block_bytes;
+  bound.queue_bytes = config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
+  return bound;
+}
+
+Result<std::string> check(const AgentConfig& config) {
+  for (const std::string* name : {&config.name, &config.detector_name})
+    if (name->empty() || name->size() > 64)
+      return fail(Errc::config_error, "agent.name and detector.name have 1 to 64 characters");
+  if (config.sentinels.size() > 8) return fail(Errc::config_error, "detector.sentinels: at most 8 values");
+  if (config.collectors.empty()) return fail(Errc::config_error, "link.collectors: at least one address");
+  if (config.spool_segment_bytes * 2 > config.spool_bytes_max)
+    return fail(Errc::config_error, "spool.max must hold two segments of spool.segment at least");
+  const MemoryBound bound = memory_bound(config);
+  std::ostringstream text;
+  text << "memory bound for frames of up to " << human_bytes(static_cast<double>(config.frame_bytes_max))
+       << ":\n"
+       << "  frame pool        " << human_bytes(static_cast<double>(bound.pool_bytes)) << "\n"
+       << "  predictor state   " << human_bytes(static_cast<double>(bound.state_bytes)) << "\n"
+       << "  groups in coding  " << human_bytes(static_cast<double>(bound.group_bytes)) << "\n"
+       << "  queues            " << human_bytes(static_cast<double>(bound.queue_bytes)) << "\n"
+       << "  sum               " << human_bytes(static_cast<double>(bound.total())) << " of memory.max "
+       << human_bytes(static_cast<double>(config.memory_max));
+  if (bound.total() > config.memory_max)
+    return fail(
+        Errc::config_error,
+        text.str() + "\nlower detector.frame_max, source.queue or window.frames, or raise memory.max");
+  return text.str();
+}
+
+}  // namespace ff::agent
