@@ -90,6 +90,9 @@ class LinkReceiver {
   void set_partition_count(std::uint32_t partitions);
   /// The next envelope, or nothing after `timeout`; keeps heartbeats and time-outs.
   [[nodiscard]] std::optional<ReceivedEnvelope> poll(std::chrono::nanoseconds timeout);
+  /// Sends gathered acknowledgements and heartbeats without reading: for a collector that must not take more
+  /// at the moment, so that its agents don't think it dead.
+  void keep_alive();
   void acknowledge(const PeerId& peer, const foreframe::wire::RecordId& id);
   void refuse(const PeerId& peer, const foreframe::wire::RecordId& id, const Error& why);
   [[nodiscard]] std::size_t peer_count() const;

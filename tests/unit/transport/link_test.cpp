@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "common/transport/link.hpp"
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <vector>
+#include <zmq.h>
+
+#include <catch2/catch.hpp>
+
+#include "common/transport/link_socket.hpp"
+
+namespace ff::transport {
+namespace {
+
+namespace wire = foreframe::wire;
+using std::chrono::milliseconds;
+
+LinkReceiverOptions receiver_options() {
+  LinkReceiverOptions options;
+  options.collector = "collector-1";
+  options.listen = "tcp://127.0.0.1:*";
+  options.heartbeat = milliseconds(20);
+  options.agent_timeout = milliseconds(300);
+  return options;
+}
+
+std::unique_ptr<LinkReceiver> open_receiver(const LinkReceiverOptions& options = receiver_options()) {
+  auto receiver = LinkReceiver::open(options);
+  if (!receiver.ok()) FAIL(receiver.error().message);
+  (*receiver)->set_partition_count(4);
+  return std::move(receiver).value();
+}
+
+std::unique_ptr<LinkSender> open_sender(const std::vector<std::string>& collectors,
+                                        const std::string& agent = "agent-1") {
+  LinkSenderOptions options;
+  options.agent = agent;
+  options.collectors = collectors;
+  options.heartbeat = milliseconds(20);
+  options.collector_timeout = milliseconds(300);
+  auto sender = LinkSender::open(options);
+  if (!sender.ok()) FAIL(sender.error().message);
+  return std::move(sender).value();
+}
+
+wire::RecordId record_id(std::uint64_t sequence) {
+  wire::RecordId id;
+  id.set_detector("eiger");
+  id.set_stream(1);
+  id.set_epoch(7);
+  id.set_sequence(sequence);
+  return id;
+}
+
+Payload envelope_of(std::size_t bytes, std::uint64_t number = 0) {
+  std::vector<std::byte> value(bytes);
+  for (std::size_t i = 0; i < bytes; ++i) value[i] = static_cast<std::byte>(number + i * 13);
+  return Payload::own(std::move(value));
+}
+
+/// Turns both ends until `done`, 5 s at most.
+void turn(LinkSender& sender, LinkReceiver& receiver, const std::function<bool()>& done,
+          const std::function<void(const ReceivedEnvelope&)>& on_envelope = {}) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!done()) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    sender.poll(milliseconds(1));
+    while (const auto received = receiver.poll(milliseconds(1)))
+      if (on_envelope) on_envelope(*received);
+  }
+}
+
+/// A peer that speaks raw ZeroMQ.
+struct RawPeer {
+  LinkSocket socket;
+  explicit RawPeer(const std::string& address) {
+    REQUIRE(socket.open(ZMQ_DEALER).ok());
+    REQUIRE(socket.connect(address).ok());
+  }
+  void send(const std::vector<std::string>& parts) {
+    for (std::size_t i = 0; i < parts.size(); ++i)
+      REQUIRE(socket.send_copy(as_bytes(parts[i]), i + 1 < parts.size()));
+  }
+  void hello(const std::string& agent) {
+    wire::LinkMessage message;
+    message.mutable_hello()->set_protocol(1);
+    message.mutable_hello()->set_agent(agent);
+    send({message.SerializeAsString()});
+  }
+};
+
+std::string record_message(std::uint64_t sequence) {
+  wire::LinkMessage message;
+  *message.mutable_record() = record_id(sequence);
+  return message.SerializeAsString();
+}
+
+/// Lets the receiver read until `done`, 5 s at most.
+void serve(LinkReceiver& receiver, const std::function<bool()>& done) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!done()) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+    static_cast<void>(receiver.poll(milliseconds(5)));
+  }
+}
+
+}  // namespace
+
+TEST_CASE("HELLO names positions, WELCOME gives credit and partitions", "[link]") {
+  const auto receiver = open_receiver();
+  const auto sender = open_sender({receiver->address()});
+  wire::Hello heard;
+  wire::Welcome welcome;
+  receiver->on_hello = [&](const PeerId&, const wire::Hello& hello) { heard = hello; };
+  sender->on_welcome = [&](const wire::Welcome& w) { welcome = w; };
+  sender->positions = [] {
+    wire::StreamPosition position;
+    position.set_detector("eiger");
+    position.set_first_unacknowledged_sequence(42);
+    return std::vector{position};
+  };
+  CHECK_FALSE(sender->can_send(1));
+  CHECK(sender->send(record_id(1), envelope_of(10)).error().code == Errc::disconnected);
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  CHECK(heard.agent() == "agent-1");
+  REQUIRE(heard.positions_size() == 1);
+  CHECK(heard.positions(0).first_unacknowledged_sequence() == 42);
+  CHECK(welcome.collector() == "collector-1");
+  CHECK(welcome.partition_count() == 4);
+  CHECK(welcome.credit_bytes() == 64u << 20);
+  CHECK(receiver->peer_count() == 1);
+}
+
+TEST_CASE("envelopes arrive whole and in order; credit holds the agent until they are acknowledged",
+          "[link]") {
+  auto options = receiver_options();
+  options.credit_bytes = 3'000'000;
+  const auto receiver = open_receiver(options);
+  const auto sender = open_sender({receiver->address()});
+  std::vector<std::uint64_t> acknowledged, received;
+  std::vector<ReceivedEnvelope> held;
+  sender->on_acknowledged = [&](const wire::RecordId& id) { acknowledged.push_back(id.sequence()); };
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  std::uint64_t sent = 0;
+  while (sender->can_send(1'000'000)) {
+    REQUIRE(sender->send(record_id(sent), envelope_of(1'000'000, sent)).ok());
+    ++sent;
+  }
+  CHECK(sent == 3);
+  CHECK(sender->send(record_id(9), envelope_of(1'000'000)).error().code == Errc::queue_full);
+  const auto keep = [&](const ReceivedEnvelope& r) { held.push_back(r); };
+  turn(
+      *sender, *receiver, [&] { return held.size() == 3; }, keep);
+  CHECK(acknowledged.empty());
+  for (std::uint64_t n = 0; n < 3; ++n) {
+    CHECK(held[n].id.sequence() == n);
+    const Payload expected = envelope_of(1'000'000, n);
+    CHECK(std::equal(expected.bytes().begin(), expected.bytes().end(), held[n].envelope.bytes().begin()));
+    receiver->acknowledge(held[n].peer, held[n].id);
+  }
+  turn(*sender, *receiver, [&] { return acknowledged.size() == 3; });
+  CHECK(sender->can_send(3'000'000));
+  CHECK(sender->send(record_id(3), envelope_of(5'000'000)).ok());  // one envelope always fits
+}
+
+TEST_CASE("sending copies nothing, and the payload is let go once it is out", "[link]") {
+  const auto receiver = open_receiver();
+  const auto sender = open_sender({receiver->address()});
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  Payload envelope = envelope_of(2'000'000);
+  const std::weak_ptr<const void> owner = envelope.owner();
+  REQUIRE(sender->send(record_id(1), envelope).ok());
+  envelope = {};
+  bool came = false;
+  turn(
+      *sender, *receiver, [&] { return came && owner.expired(); }, [&](const auto&) { came = true; });
+}
+
+TEST_CASE("a refused record comes back with code and reason and frees its credit", "[link]") {
+  auto options = receiver_options();
+  options.credit_bytes = 100;
+  const auto receiver = open_receiver(options);
+  const auto sender = open_sender({receiver->address()});
+  wire::Refuse refused;
+  sender->on_refused = [&](const wire::Refuse& r) { refused = r; };
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  REQUIRE(sender->send(record_id(5), envelope_of(90)).ok());
+  CHECK_FALSE(sender->can_send(20));
+  turn(
+      *sender, *receiver, [&] { return refused.has_record(); },
+      [&](const ReceivedEnvelope& r) {
+        receiver->refuse(r.peer, r.id, Error{Errc::malformed, "no envelope"});
+      });
+  CHECK(refused.record().sequence() == 5);
+  CHECK(refused.code() == "malformed");
+  CHECK(sender->can_send(100));
+}
+
+TEST_CASE("an agent moves on when its collector falls silent, and says what is not acknowledged", "[link]") {
+  auto first = open_receiver();
+  const auto second = open_receiver();
+  const auto sender = open_sender({first->address(), second->address()});
+  int welcomes = 0;
+  sender->on_welcome = [&](const wire::Welcome&) { ++welcomes; };
+  turn(*sender, *first, [&] { return welcomes == 1; });
+  REQUIRE(sender->send(record_id(1), envelope_of(10)).ok());
+  // The first is there but reads and says nothing any more, like a hung process.
+  turn(*sender, *second, [&] { return welcomes == 2; });
+  CHECK(sender->peer() == second->address());
+  CHECK(sender->can_send(64 << 20));  // what was under way is to be sent again
+}
+
+TEST_CASE("a restarted collector is greeted again by itself", "[link]") {
+  auto options = receiver_options();
+  auto receiver = open_receiver(options);
+  options.listen = receiver->address();
+  const auto sender = open_sender({options.listen});
+  int welcomes = 0;
+  sender->on_welcome = [&](const wire::Welcome&) { ++welcomes; };
+  turn(*sender, *receiver, [&] { return welcomes == 1; });
+  receiver.reset();
+  receiver = open_receiver(options);
+  turn(*sender, *receiver, [&] { return welcomes == 2; });
+}
+
+TEST_CASE("a collector that can't take more keeps its agents by keep_alive()", "[link]") {
+  const auto receiver = open_receiver();
+  const auto sender = open_sender({receiver->address()});
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  const auto end = std::chrono::steady_clock::now() + milliseconds(500);  // longer than both time-outs
+  while (std::chrono::steady_clock::now() < end) {
+    receiver->keep_alive();
+    sender->poll(milliseconds(5));
+    REQUIRE(sender->connected());
+  }
+  std::string gone;
+  receiver->on_gone = [&](const PeerId&, const std::string& reason) { gone = reason; };
+  static_cast<void>(receiver->poll(milliseconds(0)));  // its heartbeats waited in the queue: not silence
+  CHECK(gone.empty());
+}
+
+TEST_CASE("an agent that is silent or says bye is forgotten", "[link]") {
+  const auto receiver = open_receiver();
+  std::vector<std::string> gone;
+  receiver->on_gone = [&](const PeerId&, const std::string& reason) { gone.push_back(reason); };
+  const auto sender = open_sender({receiver->address()});
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  sender->say_bye("stopped by operator");
+  serve(*receiver, [&] { return gone.size() == 1; });
+  CHECK(gone[0] == "bye: stopped by operator");
+  RawPeer silent(receiver->address());
+  silent.hello("silent");
+  serve(*receiver, [&] { return receiver->peer_count() == 1; });
+  serve(*receiver, [&] { return gone.size() == 2; });
+  CHECK(gone[1] == "silent for too long");
+}
+
+TEST_CASE("hostile bytes are counted and dropped; a stranger is told to say HELLO", "[link]") {
+  const auto receiver = open_receiver();
+  std::vector<Errc> malformed;
+  receiver->on_malformed = [&](const PeerId&, const Error& why) { malformed.push_back(why.code); };
+  RawPeer peer(receiver->address());
+  peer.send({"garbage that is no protobuf \xff\xff\xff"});
+  peer.send({""});
+  peer.send({record_message(1), "envelope before HELLO"});
+  peer.send({"a", "b", "c", "d", "e"});
+  wire::LinkMessage welcome;
+  welcome.mutable_welcome();
+  peer.hello("rude");
+  peer.send({welcome.SerializeAsString()});
+  peer.send({record_message(1)});            // without an envelope
+  peer.send({record_message(1), "x", "y"});  // with one part too many
+  serve(*receiver, [&] { return malformed.size() >= 7; });
+  CHECK(receiver->peer_count() == 1);
+  for (int i = 0; i < 8; ++i) peer.send({"more garbage"});
+  serve(*receiver, [&] { return receiver->peer_count() == 0; });
+}
+
+TEST_CASE("an agent that sends beyond its credit is shown the door", "[link]") {
+  auto options = receiver_options();
+  options.credit_bytes = 1000;
+  const auto receiver = open_receiver(options);
+  std::string gone;
+  receiver->on_gone = [&](const PeerId&, const std::string& reason) { gone = reason; };
+  RawPeer peer(receiver->address());
+  peer.hello("greedy");
+  for (std::uint64_t n = 0; n < 3; ++n) peer.send({record_message(n), std::string(600, 'x')});
+  serve(*receiver, [&] { return !gone.empty(); });
+  CHECK_THAT(gone, Catch::Contains("more than its credit"));
+}
+
+TEST_CASE("an envelope above the limit never gets in", "[link]") {
+  auto options = receiver_options();
+  options.envelope_bytes_max = 2u << 20;
+  const auto receiver = open_receiver(options);
+  const auto sender = open_sender({receiver->address()});
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  CHECK(sender->send(record_id(1), envelope_of((2u << 20) + 1)).error().code == Errc::too_large);
+  RawPeer peer(receiver->address());
+  peer.hello("big");
+  serve(*receiver, [&] { return receiver->peer_count() == 2; });
+  peer.send({record_message(1), std::string(3u << 20, 'x')});  // ZeroMQ itself closes the connection
+  for (int i = 0; i < 20; ++i) CHECK_FALSE(receiver->poll(milliseconds(5)).has_value());
+}
+
+TEST_CASE("agents beyond the limit are refused, a reconnecting one replaces itself", "[link]") {
+  auto options = receiver_options();
+  options.agents_max = 2;
+  options.agent_timeout = std::chrono::seconds(60);
+  const auto receiver = open_receiver(options);
+  int refused = 0;
+  receiver->on_malformed = [&](const PeerId&, const Error& why) { refused += why.code == Errc::refused; };
+  RawPeer a(receiver->address()), b(receiver->address()), c(receiver->address()),
+      a_again(receiver->address());
+  a.hello("a");
+  b.hello("b");
+  serve(*receiver, [&] { return receiver->peer_count() == 2; });
+  c.hello("c");
+  serve(*receiver, [&] { return refused == 1; });
+  a_again.hello("a");
+  std::string gone;
+  receiver->on_gone = [&](const PeerId&, const std::string& reason) { gone = reason; };
+  serve(*receiver, [&] { return !gone.empty(); });
+  CHECK_THAT(gone, Catch::Contains("replaced"));
+  CHECK(receiver->peer_count() == 2);
+  CHECK(refused == 1);
+}
+
+TEST_CASE("addresses that ZeroMQ can't use are named", "[link]") {
+  auto options = receiver_options();
+  options.listen = "tcp://nonsense";
+  const auto receiver = LinkReceiver::open(options);
+  REQUIRE_FALSE(receiver.ok());
+  CHECK_THAT(receiver.error().message, Catch::Contains("tcp://nonsense"));
+  LinkSenderOptions sender;
+  sender.agent = "a";
+  CHECK(LinkSender::open(sender).error().code == Errc::invalid_argument);
+  sender.collectors = {"nonsense"};
+  CHECK_FALSE(LinkSender::open(sender).ok());
+}
+
+}  // namespace ff::transport
