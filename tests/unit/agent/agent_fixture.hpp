@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The agent's stages without sockets: messages in, what ingest says or what the spool holds out.
+#pragma once
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include "agent/ingest/plain_source.hpp"
+#include "agent/ingest/series_ingest.hpp"
+#include "agent/ingest/stream_v2_source.hpp"
+#include "agent/spool/spool_stage.hpp"
+#include "agent/window/window_stage.hpp"
+#include "common/base/clock.hpp"
+#include "common/wire/envelope.hpp"
+#include "tests/support/cbor_build.hpp"
+#include "tests/support/temp_dir.hpp"
+
+namespace ff::test {
+
+using namespace ff::agent;
+
+inline SourceEvent stream_v2_event(std::vector<std::byte> message, std::int64_t at_ns = 1) {
+  SourceEvent event;
+  event.received_utc_ns = 1'700'000'000'000'000'000 + at_ns;
+  event.received_monotonic_ns = at_ns;
+  event.message_bytes = message.size();
+  event.message.push_back(Payload::own(std::move(message)));
+  event.what = read_stream_v2(event.message[0].bytes());
+  return event;
+}
+
+inline std::vector<std::byte> start_of(std::uint64_t series, std::uint64_t images, std::uint32_t rows,
+                                       std::uint32_t cols, std::string_view unique_id = "",
+                                       std::string_view dtype = "uint16") {
+  CborBuild out;
+  out.map(unique_id.empty() ? 7 : 8).text("type").text("start").text("series_id").number(series);
+  if (!unique_id.empty()) out.text("series_unique_id").text(unique_id);
+  out.text("number_of_images").number(images).text("image_dtype").text(dtype);
+  out.text("image_size_x").number(cols).text("image_size_y").number(rows);
+  out.text("channels").array(1).text("threshold_1");
+  return out.take();
+}
+
+inline std::vector<std::byte> end_of(std::uint64_t series) {
+  CborBuild out;
+  return out.map(2).text("type").text("end").text("series_id").number(series).take();
+}
+
+/// Pixels that differ from frame to frame and pixel to pixel.
+inline std::vector<std::uint16_t> pixels_of(std::uint64_t frame, std::size_t count) {
+  std::vector<std::uint16_t> pixels(count);
+  for (std::size_t i = 0; i < count; ++i) pixels[i] = static_cast<std::uint16_t>((i * 7 + frame * 13) % 23);
+  return pixels;
+}
+
+inline std::vector<std::byte> image_of(std::uint64_t series, std::uint64_t frame, std::uint32_t rows = 4,
+                                       std::uint32_t cols = 6) {
+  return image_message(series, frame, rows, cols, pixels_of(frame, std::size_t{rows} * cols));
+}
+
+/// SeriesIngest with its journal and pool in a temporary folder; items are collected, frames let go.
+struct IngestBench {
+  explicit IngestBench(SeriesIngestOptions options = {})
+      : IngestBench(std::make_shared<TempDir>(), std::move(options)) {}
+  IngestBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions options)
+      : folder_(std::move(folder)),
+        metrics(registry),
+        pool(folder_->path(), "test", 64u << 20),
+        journal(std::move(AgentJournal::open(folder_->path() / "state").value())),
+        ingest(std::move(options), pool, *journal, metrics,
+               [this](IngestItem item) { items.push_back(std::move(item)); }) {}
+
+  void send(std::vector<std::byte> message, std::int64_t at_ns = 1) {
+    ingest.handle(stream_v2_event(std::move(message), at_ns));
+  }
+  template <typename T>
+  [[nodiscard]] std::vector<const T*> all() const {
+    std::vector<const T*> found;
+    for (const auto& item : items)
+      if (const auto* value = std::get_if<T>(&item)) found.push_back(value);
+    return found;
+  }
+  /// frame:state of every frame that was handed on, e.g. "0:1 1:6".
+  [[nodiscard]] std::string frames() const {
+    std::string text;
+    for (const auto* taken : all<FrameTaken>())
+      text += (text.empty() ? "" : " ") + std::to_string(taken->note.frame) + ":" +
+              std::to_string(taken->note.state);
+    return text;
+  }
+
+  std::shared_ptr<TempDir> folder_;
+  service::Metrics registry{"agent"};
+  AgentMetrics metrics;
+  PoolKeeper pool;
+  std::unique_ptr<AgentJournal> journal;
+  std::vector<IngestItem> items;
+  SeriesIngest ingest;
+};
+
+/// Everything from message to spool, with its threads; the spool's envelopes are read back at the end.
+struct SpoolBench {
+  explicit SpoolBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions ingest_options = {},
+                      std::size_t threads = 2)
+      : folder_(std::move(folder)),
+        metrics(registry),
+        pool(folder_->path(), "test", 256u << 20),
+        journal(std::move(AgentJournal::open(folder_->path() / "state").value())),
+        encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto"}, queue, metrics),
+        window(window_options(), partition_count, encode, queue, metrics),
+        ingest(std::move(ingest_options), pool, *journal, metrics,
+               [this](IngestItem item) { window.handle(std::move(item)); }) {
+    transport::SegmentLogOptions options;
+    options.folder = folder_->path() / "spool";
+    std::filesystem::create_directories(options.folder);
+    spool = std::make_unique<SpoolStage>(std::move(transport::SegmentLog::open(options).value()), *journal,
+                                         metrics);
+    spooler = std::thread([this] { spool_ok = spool->run(queue, give_up).ok(); });
+  }
+  ~SpoolBench() { finish(); }
+
+  void send(std::vector<std::byte> message) { ingest.handle(stream_v2_event(std::move(message), ++now_ns)); }
+  /// Lets everything run out, as a graceful stop does; `crash`: without closing the series.
+  void finish(bool crash = false) {
+    if (!spooler.joinable()) return;
+    if (!crash) ingest.stop();
+    encode.finish();
+    queue.close();
+    spooler.join();
+    spool.reset();
+  }
+  [[nodiscard]] std::vector<Payload> spooled() const {
+    std::vector<Payload> records;
+    auto reader = transport::SegmentReader::open(folder_->path() / "spool", "test");
+    for (auto record = (*reader)->next(); record.ok() && record->has_value(); record = (*reader)->next())
+      records.push_back(Payload::copy((**record).value.bytes()));
+    return records;
+  }
+
+  static WindowStageOptions window_options() {
+    WindowStageOptions options;
+    options.identity.agent = "agent";
+    options.identity.detector = "eiger";
+    return options;
+  }
+
+  std::shared_ptr<TempDir> folder_;
+  service::Metrics registry{"agent"};
+  AgentMetrics metrics;
+  PoolKeeper pool;
+  std::unique_ptr<AgentJournal> journal;
+  SpoolQueue queue{8};
+  std::atomic<std::uint32_t> partition_count{4};
+  std::atomic<bool> give_up{false};
+  EncodeStage encode;
+  WindowStage window;
+  SeriesIngest ingest;
+  std::unique_ptr<SpoolStage> spool;
+  std::thread spooler;
+  bool spool_ok = false;
+  std::int64_t now_ns = 0;
+};
+
+}  // namespace ff::test

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From messages to the spool with all threads: every pixel comes back, every number has its state, records
+// are in order. Run under ThreadSanitizer too.
+#include <map>
+#include <random>
+
+#include <catch2/catch.hpp>
+
+#include "tests/unit/agent/agent_fixture.hpp"
+
+using namespace ff;
+using namespace ff::test;
+using foreframe::wire::DAMAGED;
+using foreframe::wire::LOST;
+using foreframe::wire::NOT_ACQUIRED;
+using foreframe::wire::SENT;
+
+namespace {
+
+/// What the spool says about one stream of u16 frames.
+struct Decoded {
+  std::map<std::uint64_t, std::vector<std::uint16_t>> frames;  ///< by number
+  std::map<std::uint64_t, int> states;
+  std::vector<std::string> order;  ///< "start", "block", "window", "end"
+  foreframe::wire::SeriesEnd end;
+  std::vector<std::uint64_t> sequences;
+};
+
+void decode_block(const wire::ParsedEnvelope& envelope, std::map<std::uint32_t, kernels::TileState>& states,
+                  Decoded& decoded) {
+  const auto& block = envelope.header.block();
+  const wire::TileGrid grid(block.geometry());
+  const TileRect rect = grid.rect(block.tile());
+  const FrameShape tile = grid.tile_shape(block.tile());
+  if (!states.contains(block.tile()))
+    states.emplace(block.tile(), std::move(kernels::TileState::create(tile).value()));
+  std::vector<std::vector<std::byte>> pixels;
+  std::vector<MutableFrameView> views;
+  for (int i = 0; i < __builtin_popcountll(block.present()); ++i) pixels.emplace_back(tile.bytes());
+  for (auto& frame : pixels) views.push_back(dense_view(tile, static_cast<void*>(frame.data())));
+  REQUIRE(kernels::decode_group(kernels::Device::reference, states.at(block.tile()), envelope.payload, views)
+              .ok());
+  std::size_t next = 0;
+  for (std::uint32_t i = 0; i < block.frame_count(); ++i) {
+    if ((block.present() >> i & 1) == 0) continue;
+    auto& frame = decoded.frames[block.window() * envelope.header.window_frames() + block.first_frame() + i];
+    frame.resize(grid.frame().pixels());
+    for (std::uint32_t row = 0; row < rect.rows; ++row)
+      std::memcpy(&frame[std::size_t{rect.row + row} * grid.frame().cols + rect.col],
+                  pixels[next].data() + row * tile.row_bytes(), tile.row_bytes());
+    ++next;
+  }
+}
+
+Decoded decode(const std::vector<Payload>& records) {
+  Decoded decoded;
+  std::map<std::uint32_t, kernels::TileState> states;
+  for (const Payload& record : records) {
+    auto envelope = wire::parse_envelope(record.bytes());
+    REQUIRE(envelope.ok());
+    const auto& header = envelope->header;
+    decoded.sequences.push_back(header.sequence());
+    if (header.has_series_start()) decoded.order.push_back("start");
+    if (header.has_block()) {
+      decoded.order.push_back("block");
+      decode_block(*envelope, states, decoded);
+    }
+    if (header.has_window()) {
+      decoded.order.push_back("window");
+      for (int i = 0; i < header.window().states_size(); ++i)
+        decoded.states[header.window().window() * header.window_frames() + static_cast<unsigned>(i)] =
+            header.window().states(i);
+    }
+    if (header.has_series_end()) {
+      decoded.order.push_back("end");
+      decoded.end = header.series_end();
+    }
+  }
+  return decoded;
+}
+
+}  // namespace
+
+TEST_CASE("every pixel of a series comes back from the spool, in several tiles and groups", "[agent]") {
+  SeriesIngestOptions options;
+  options.limits.tile_rows = 20;
+  options.limits.tile_cols = 33;
+  options.limits.group_frames = 5;
+  SpoolBench bench(std::make_shared<TempDir>(), options, 3);
+  bench.send(start_of(7, 40, 50, 70));
+  for (std::uint64_t frame = 0; frame < 40; ++frame) bench.send(image_of(7, frame, 50, 70));
+  bench.send(end_of(7));
+  bench.finish();
+  REQUIRE(bench.spool_ok);
+  const Decoded decoded = decode(bench.spooled());
+  REQUIRE(decoded.frames.size() == 40);
+  for (std::uint64_t frame = 0; frame < 40; ++frame) {
+    CHECK(decoded.frames.at(frame) == pixels_of(frame, 3500));
+    CHECK(decoded.states.at(frame) == SENT);
+  }
+  CHECK(decoded.order.front() == "start");
+  CHECK(decoded.order.back() == "end");
+  CHECK(decoded.end.frames_expected() == 40);
+  CHECK(decoded.end.windows() == 3);
+  for (std::size_t i = 0; i < decoded.sequences.size(); ++i) CHECK(decoded.sequences[i] == i + 1);
+  CHECK(bench.pool.in_use() == 0);
+}
+
+TEST_CASE("each fault of a stream shows in the windows at its very frame and nowhere else", "[agent]") {
+  SpoolBench bench(std::make_shared<TempDir>());
+  bench.send(start_of(7, 60, 16, 16));
+  std::vector<std::uint64_t> order;
+  for (std::uint64_t frame = 0; frame < 50; ++frame)
+    if (frame != 11 && frame != 12) order.push_back(frame);  // dropped
+  std::swap(order[20], order[23]);                           // reordered
+  for (const std::uint64_t frame : order) {
+    auto message = image_of(7, frame, 16, 16);
+    if (frame == 33) message.resize(message.size() - 9);  // truncated
+    bench.send(message);
+    if (frame == 40) bench.send(message);  // doubled
+  }
+  bench.send(end_of(7));
+  bench.finish();
+  const Decoded decoded = decode(bench.spooled());
+  REQUIRE(decoded.states.size() == 60);
+  for (const auto& [frame, state] : decoded.states) {
+    INFO("frame " << frame);
+    const int wanted = frame == 11 || frame == 12 ? LOST
+                       : frame == 33              ? DAMAGED
+                       : frame >= 50              ? NOT_ACQUIRED
+                                                  : SENT;
+    CHECK(state == wanted);
+    CHECK(decoded.frames.contains(frame) == (wanted == SENT));
+    if (wanted == SENT) CHECK(decoded.frames.at(frame) == pixels_of(frame, 256));
+  }
+  CHECK(decoded.end.frames_expected() == 60);
+  CHECK(decoded.end.frames_duplicated() == 1);
+  CHECK(bench.metrics.count(Fault::frame_missing) == 2);
+}
+
+TEST_CASE("a window's record follows its blocks and counts them per tile", "[agent]") {
+  SeriesIngestOptions options;
+  options.limits.tile_rows = options.limits.tile_cols = 8;
+  SpoolBench bench(std::make_shared<TempDir>(), options, 2);
+  for (std::uint64_t frame = 0; frame < 32; ++frame) bench.send(image_of(7, frame, 16, 16));
+  bench.finish();
+  std::map<std::uint64_t, std::map<std::uint32_t, std::uint32_t>> blocks;
+  int windows = 0;
+  for (const Payload& record : bench.spooled()) {
+    const auto envelope = wire::parse_envelope(record.bytes());
+    REQUIRE(envelope.ok());
+    if (envelope->header.has_block()) {
+      const auto& block = envelope->header.block();
+      CHECK(block.group() == blocks[block.window()][block.tile()]);
+      ++blocks[block.window()][block.tile()];
+    }
+    if (!envelope->header.has_window()) continue;
+    ++windows;
+    const auto& window = envelope->header.window();
+    REQUIRE(window.groups_per_tile_size() == 4);
+    for (int tile = 0; tile < 4; ++tile)
+      CHECK(window.groups_per_tile(tile) == blocks[window.window()][static_cast<std::uint32_t>(tile)]);
+    CHECK(window.payload_sha256().size() == 32);
+    CHECK(window.raw_bytes() == 16u * 512u);
+    CHECK(window.received_utc_ns_size() == 16);
+  }
+  CHECK(windows == 2);
+}
+
+TEST_CASE("after a crash the series goes on in the window that was not recorded, under a new epoch",
+          "[agent]") {
+  auto folder = std::make_shared<TempDir>();
+  std::string uid;
+  {
+    SpoolBench first(folder);
+    first.send(start_of(7, 64, 16, 16));
+    for (std::uint64_t frame = 0; frame < 20; ++frame) first.send(image_of(7, frame, 16, 16));
+    first.finish(true);
+    uid = wire::parse_envelope(first.spooled().at(0).bytes())->header.series_uid();
+  }
+  {
+    SpoolBench second(folder);
+    for (std::uint64_t frame = 20; frame < 64; ++frame) second.send(image_of(7, frame, 16, 16));
+    second.send(end_of(7));
+    second.finish();
+    const Decoded decoded = decode(second.spooled());
+    for (const auto& record : second.spooled())
+      CHECK(wire::parse_envelope(record.bytes())->header.series_uid() == uid);
+    REQUIRE(decoded.states.size() == 64);
+    for (const auto& [frame, state] : decoded.states)
+      CHECK(state ==
+            (frame >= 16 && frame < 20 ? LOST : SENT));  // they were in the killed agent's open group
+    CHECK(decoded.end.frames_expected() == 64);
+  }
+}
