@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
 #
 # Progress and errors of the scripts in tools/: sourced, not run. Every step says what it does and how long it
 # took; what a step's commands print goes to a log, of which the end is shown when the step fails.
