@@ -8,6 +8,9 @@ namespace ff::tools {
 std::span<const Command> commands() noexcept {
   static constexpr Command kCommands[] = {
       {"replay", "stream a recording or a simulated detector over ZeroMQ", &replay_command},
+      {"encode", "compress a recording into one .ffs file", &encode_command},
+      {"decode", "turn an .ffs file back into a recording", &decode_command},
+      {"inspect", "show what an .ffs file or a block holds", &inspect_command},
       {"convert", "copy a recording into another format", &convert_command},
   };
   return kCommands;

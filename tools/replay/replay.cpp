@@ -3,6 +3,8 @@
 // The replay loop: pace, build, damage, send, account.
 #include "tools/replay/replay.hpp"
 
+#include <algorithm>
+#include <cerrno>
 #include <ctime>
 
 #include "common/base/clock.hpp"
@@ -16,6 +18,17 @@ constexpr double kDefaultRateHz = 10;
 constexpr std::size_t kPreloadBytesMax = 4ull << 30;
 constexpr std::uint64_t kStrayImages = 3;
 constexpr std::byte kImpossible{0x1c};  // no CBOR item begins with it, no JSON text holds it
+
+std::int64_t pixel_value(Dtype dtype, const std::byte* pixel) {
+  switch (dtype) {
+    case Dtype::u8: return load_le<std::uint8_t>(pixel);
+    case Dtype::u16: return load_le<std::uint16_t>(pixel);
+    case Dtype::u32: return load_le<std::uint32_t>(pixel);
+    case Dtype::i8: return load_le<std::int8_t>(pixel);
+    case Dtype::i16: return load_le<std::int16_t>(pixel);
+    default: return load_le<std::int32_t>(pixel);
+  }
+}
 
 /// Frame n is due n frame times after the series began. Late frames go out at once; none is skipped.
 class Pacer {
@@ -218,16 +231,34 @@ class Replay {
   ReplayReport report_;
 };
 
+/// A detector announces its mask. For a recording that keeps none, the pixels that hold a sentinel in its
+/// first frame are announced: gaps and bad pixels do so in every frame.
+Status complete_mask(FrameReader& reader, RecordingInfo& info) {
+  if (!info.pixel_mask.empty() || info.sentinels.empty() || dtype_is_float(info.shape.dtype)) return {};
+  std::vector<std::byte> frame(info.shape.bytes());
+  FF_TRY(reader.read(0, frame));
+  info.pixel_mask.resize(info.shape.pixels());
+  for (std::size_t i = 0; i < info.pixel_mask.size(); ++i) {
+    const std::int64_t value =
+        pixel_value(info.shape.dtype, frame.data() + i * dtype_bytes(info.shape.dtype));
+    if (std::find(info.sentinels.begin(), info.sentinels.end(), value) != info.sentinels.end())
+      info.pixel_mask[i] = kPixelGap;
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ReplayReport> run_replay(FrameReader& reader, const FaultPlan& faults, const ReplayOptions& options,
                                 const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   const double stated_s =
       options.rate_hz ? 1 / *options.rate_hz : reader.info().frame_time_s.value_or(1 / kDefaultRateHz);
+  RecordingInfo info = reader.info();
+  FF_TRY(complete_mask(reader, info));
   FramePayloads payloads(reader, options.messages.payload);
   MessageOptions message_options = options.messages;
   message_options.unknown_keys = faults.unknown_keys();
-  FF_ASSIGN(const auto messages, make_series_messages(reader.info(), payloads, message_options, stated_s));
+  FF_ASSIGN(const auto messages, make_series_messages(info, payloads, message_options, stated_s));
   if (options.preload)
     FF_TRY(payloads.preload(options.frames > 0 ? options.frames : reader.info().frames, kPreloadBytesMax));
   FF_ASSIGN(PushSocket socket, PushSocket::open(options.socket));
