@@ -2,18 +2,16 @@
 //
 // THE PATH ON ONE SCREEN.
 //
-//   thread      does                                             hands on by            holds at most
-//   ─────────   ──────────────────────────────────────────────   ────────────────────
-//   ─────────────────────────── (ZeroMQ)    receives messages                                 socket
-//   source.queue messages ingest      FrameSource > SeriesIngest: whose frame, what     ingest queue 1024
-//   handles; pixels lie in
-//               is wrong with it, unpack into a pool slot                                the frame pool (2
-//               windows)
-//   window      WindowStage: windows, groups, states              encode queues          2 groups per worker
-//   (handles) encode-k    EncodeStage: plan + encode, tile by tile          spool queue            32
-//   records; 10 B/px state spool       SpoolStage: sequence number, seal, append         spool on disk
-//   spool.max send        SendStage: in order, credit, acknowledgements     link                   the
-//   collector's credit main        watchdog, stop
+//   thread     does                                              hands on by     holds at most
+//   ────────   ───────────────────────────────────────────────   ─────────────   ─────────────────────────────
+//   (ZeroMQ)   receives messages                                 socket          source.queue messages
+//   ingest     FrameSource > SeriesIngest: whose frame, what is  ingest queue    1024 handles; the pixels lie
+//              wrong with it, unpack into a pool slot                            in the pool (2 windows)
+//   window     WindowStage: windows, groups, states              encode queues   2 groups a worker (handles)
+//   encode-k   EncodeStage: plan + encode, tile by tile          spool queue     32 records; 10 B/px of state
+//   spool      SpoolStage: sequence number, seal, append         spool on disk   spool.max
+//   send       SendStage: in order, credit, acknowledgements     link            the collector's credit
+//   main       watchdog, stop
 //
 // Pressure runs backwards: link > spool > encode > pool; when the pool is full, frames stay at the detector.
 // At stop each thread finishes what it has, closes the queue behind it, and the next one does the same.
