@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// DecodeShard: opening, feeding and closing windows.
+#include "hpc_sink/decode/decode_shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace ff::sink {
+namespace {
+
+constexpr auto kRoomPoll = std::chrono::milliseconds(100);
+
+std::string name_of(const WindowKey& key) {
+  return key.stream.series.to_string() + " stream " + std::to_string(key.stream.stream) + " window " +
+         std::to_string(key.window);
+}
+
+const foreframe::wire::StreamGeometry& geometry_of(const WindowRecord& record) {
+  return record.header.has_block() ? record.header.block().geometry() : record.header.window().geometry();
+}
+
+}  // namespace
+
+DecodeShard::DecodeShard(DecodeOptions options, FrameChunkEncoder chunks, DecodeShared shared,
+                         std::function<bool(FinishedWindow)> emit, std::function<bool()> stopping)
+    : options_(options),
+      chunks_(chunks),
+      shared_(shared),
+      emit_(std::move(emit)),
+      stopping_(std::move(stopping)) {}
+
+void DecodeShard::add(WindowRecord record) {
+  const auto key = window_key(record.header);
+  if (!key.ok()) return refuse(record, key.error());
+  if (shared_.done.contains(*key)) {
+    shared_.metrics.records_duplicate.add();
+    return shared_.offsets.done(record.ticket);
+  }
+  const auto window = open(*key, record);
+  if (window == windows_.end()) return;
+  window->second.last_record_ns = shared_.clock.now_ns();
+  const Result<Intake> intake = window->second.assembler.add(record);
+  if (!intake.ok()) {
+    refuse(record, intake.error());
+  } else if (*intake == Intake::duplicate) {
+    shared_.metrics.records_duplicate.add();
+    shared_.offsets.done(record.ticket);
+  }
+  report_failures(window->second.assembler);
+  if (window->second.assembler.complete()) close(window, nullptr);
+}
+
+DecodeShard::Windows::iterator DecodeShard::open(const WindowKey& key, const WindowRecord& record) {
+  const auto known = windows_.find(key);
+  if (known != windows_.end()) return known;
+  const std::uint64_t bytes = window_memory_bytes(geometry_of(record), record.header.window_frames());
+  if (!shared_.budget.fits(bytes)) {
+    refuse(record, fail(Errc::too_large, "a window of this stream takes " + std::to_string(bytes) +
+                                             " bytes, more than memory.max: raise it"));
+    return windows_.end();
+  }
+  std::optional<WindowLease> lease;
+  while (!(lease = shared_.budget.take(bytes, kRoomPoll))) {
+    if (stopping_()) return windows_.end();
+    if (shared_.budget.stuck_for() > options_.memory_patience) close_oldest("memory.max is reached");
+  }
+  return windows_
+      .emplace(key, OpenWindow{WindowAssembler(record.header, record.ticket.partition, options_.device,
+                                               std::move(*lease)),
+                               shared_.clock.now_ns(), arrivals_++})
+      .first;
+}
+
+void DecodeShard::close(Windows::iterator window, const char* why) {
+  if (why != nullptr) {
+    service::log_warning("window closed before it was complete",
+                         {{"window", name_of(window->first)}, {"why", why}});
+    shared_.metrics.windows_incomplete.add();
+  }
+  FinishedWindow finished = window->second.assembler.finish(chunks_);
+  report_failures(window->second.assembler);
+  const WindowKey key = window->first;
+  windows_.erase(window);
+  if (finished.complete) shared_.done.insert(key);
+  const bool complete = finished.complete;
+  if (!emit_(std::move(finished)) && complete) shared_.done.erase(key);
+}
+
+void DecodeShard::close_oldest(const char* why) {
+  const auto oldest = std::min_element(windows_.begin(), windows_.end(), [](const auto& a, const auto& b) {
+    return a.second.arrival < b.second.arrival;
+  });
+  if (oldest != windows_.end()) close(oldest, why);
+}
+
+void DecodeShard::series_ended(const StreamKey& stream) { ended_.insert(stream); }
+
+void DecodeShard::drop_revoked() {
+  std::erase_if(windows_, [&](const auto& window) {
+    const RecordTickets& tickets = window.second.assembler.tickets();
+    return !tickets.empty() && !shared_.offsets.valid(tickets.front());
+  });
+}
+
+void DecodeShard::tick() {
+  drop_revoked();
+  const std::int64_t now_ns = shared_.clock.now_ns();
+  for (auto next = windows_.begin(); next != windows_.end();) {
+    const auto window = next++;
+    const bool ended = ended_.contains(window->first.stream);
+    const auto patience = ended ? options_.grace : options_.window_timeout;
+    if (now_ns - window->second.last_record_ns <= patience.count()) continue;
+    close(window, ended ? "its series ended and nothing more came" : "nothing came for store.window_timeout");
+  }
+  if (shared_.budget.stuck_for() > options_.memory_patience) close_oldest("memory.max is reached");
+}
+
+void DecodeShard::report_failures(WindowAssembler& assembler) {
+  for (const DecodeFailure& failure : assembler.take_failures()) {
+    shared_.metrics.blocks_failed(failure.why.code).add();
+    std::uint64_t held_back = 0;
+    if (!failure_lines_.allow(held_back)) continue;
+    service::log_error("block could not be decoded; its frames are damaged",
+                       {{"block", failure.identity}, {"why", failure.why.message}, {"held_back", held_back}});
+  }
+}
+
+void DecodeShard::refuse(const WindowRecord& record, const Error& why) {
+  shared_.metrics.refused(why.code).add();
+  shared_.offsets.done(record.ticket);
+  std::uint64_t held_back = 0;
+  if (!refusal_lines_.allow(held_back)) return;
+  service::log_warning(
+      "record refused",
+      {{"record", wire::describe(record.header)}, {"why", why.message}, {"held_back", held_back}});
+}
+
+}  // namespace ff::sink

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Catalogue: what the store holds, in SQLite: series, streams, files and the fate of every window.
+//
+// Data path  DataFile > fsync, rename > [Catalogue] > commit; master file and ledger are made from it
+// Schema     docs/formats/ledger.md. Version in PRAGMA user_version; another version is refused.
+// Durability: WAL with synchronous = FULL; a call that returned ok survives a power cut.
+// One writer (the store thread); readers (`foreframe ledger`) open it read-only at any time.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/result.hpp"
+#include "hpc_sink/store/data_file.hpp"
+
+struct sqlite3;
+
+namespace ff::sink {
+
+struct SeriesRow {
+  Uuid uid;
+  std::string detector;
+  std::int64_t first_seen_utc_ns = 0;
+  std::int64_t closed_utc_ns = 0;  ///< 0: open
+  std::string close_reason;
+  std::string master;  ///< file name, relative to the store; "" before the first one
+};
+
+/// A stream of a series. Empty strings: that record has not come.
+struct StreamRow {
+  StreamKey key;
+  std::uint32_t window_frames = 0;
+  foreframe::wire::StreamGeometry geometry{};
+  std::string start_header{};   ///< serialised EnvelopeHeader with the SeriesStart of the highest epoch
+  std::string start_payload{};  ///< its attachments
+  std::string end_header{};     ///< serialised EnvelopeHeader with the SeriesEnd of the highest epoch
+};
+
+struct FileRow {
+  std::string name;  ///< relative to the store
+  StreamKey stream;
+  std::int32_t partition = 0;
+  std::uint32_t segment = 0;
+  std::uint64_t epoch = 0;
+  std::uint64_t bytes = 0;
+  std::vector<std::int64_t> frame_numbers;  ///< in file order
+};
+
+class Catalogue {
+ public:
+  /// Errors: io_error, disk_full, unsupported_version.
+  [[nodiscard]] static Result<std::unique_ptr<Catalogue>> open(const std::filesystem::path& path);
+  /// For readers. Errors: not_found, io_error, unsupported_version.
+  [[nodiscard]] static Result<std::unique_ptr<Catalogue>> open_read_only(const std::filesystem::path& path);
+  ~Catalogue();
+  Catalogue(const Catalogue&) = delete;
+  Catalogue& operator=(const Catalogue&) = delete;
+
+  /// Adds series and stream where they are new; a start or end of a higher or equal epoch replaces an earlier
+  /// one.
+  [[nodiscard]] Status add_stream(const StreamRow& stream, const std::string& detector,
+                                  std::int64_t now_utc_ns);
+  [[nodiscard]] Status add_start(const StreamKey& key, const std::string& header, const std::string& payload,
+                                 std::uint64_t epoch);
+  [[nodiscard]] Status add_end(const StreamKey& key, const std::string& header, std::uint64_t epoch);
+  /// One transaction: the file (when `file` is given) and the windows' fates, each merged with what is known.
+  [[nodiscard]] Status add_windows(const StreamKey& stream, const std::vector<WindowFates>& windows,
+                                   const FileRow* file);
+  [[nodiscard]] Status set_closed(const Uuid& series, std::int64_t utc_ns, const std::string& reason);
+  [[nodiscard]] Status set_master(const Uuid& series, const std::string& name);
+
+  [[nodiscard]] Result<std::vector<SeriesRow>> series() const;
+  [[nodiscard]] Result<std::vector<StreamRow>> streams(const Uuid& series) const;
+  [[nodiscard]] Result<std::vector<FileRow>> files(const Uuid& series) const;
+  [[nodiscard]] Result<std::vector<WindowFates>> windows(const StreamKey& stream) const;
+  [[nodiscard]] Result<std::optional<WindowFates>> window(const WindowKey& key) const;
+  [[nodiscard]] Result<bool> has_file(const std::string& name) const;
+  /// Number of windows known of the stream.
+  [[nodiscard]] Result<std::uint64_t> window_count(const StreamKey& stream) const;
+
+ private:
+  explicit Catalogue(sqlite3* database) noexcept : database_(database) {}
+  [[nodiscard]] Status merge_window(const StreamKey& stream, const WindowFates& fates);
+  [[nodiscard]] Status insert_file(const FileRow& file);
+  [[nodiscard]] Status run(const char* sql) const;
+
+  sqlite3* database_;
+};
+
+/// Joins two reports of one window, frame by frame (better_fate).
+[[nodiscard]] WindowFates merge_fates(const WindowFates& known, const WindowFates& later);
+
+}  // namespace ff::sink

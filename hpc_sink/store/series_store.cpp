@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SeriesStore: windows into files, files into the catalogue. Series: series_store_close.cpp; start:
+// series_store_recover.cpp.
+#include "hpc_sink/store/series_store.hpp"
+
+#include <algorithm>
+
+#include "common/base/clock.hpp"
+#include "common/service/log.hpp"
+#include "hpc_sink/store/file_names.hpp"
+
+namespace ff::sink {
+namespace {
+
+constexpr std::uint32_t kSegmentsMax = 1'000'000;
+
+std::uint64_t stored_bits(const std::optional<WindowFates>& known) {
+  std::uint64_t bits = 0;
+  if (known)
+    for (std::size_t i = 0; i < known->fates.size() && i < 64; ++i)
+      if (is_stored(known->fates[i])) bits |= std::uint64_t{1} << i;
+  return bits;
+}
+
+bool same_shape(const foreframe::wire::StreamGeometry& a, const foreframe::wire::StreamGeometry& b) {
+  return a.rows() == b.rows() && a.cols() == b.cols() && a.dtype() == b.dtype();
+}
+
+bool same_frames(const DataFileIndex& a, const DataFileIndex& b) {
+  return a.frame_numbers == b.frame_numbers && a.pixel_crcs == b.pixel_crcs;
+}
+
+}  // namespace
+
+std::filesystem::path catalogue_path(const std::filesystem::path& store) {
+  return store / "catalogue.sqlite";
+}
+
+Result<std::optional<WindowFates>> SeriesStore::known_fates(const WindowKey& key) const {
+  FF_ASSIGN(std::optional<WindowFates> known, catalogue_->window(key));
+  for (const auto& [file_key, open] : files_) {
+    if (std::get<0>(file_key) != key.stream) continue;
+    for (const WindowFates& fates : open.file->index().windows)
+      if (fates.window == key.window) known = known ? merge_fates(*known, fates) : fates;
+  }
+  return known;
+}
+
+void SeriesStore::count_frames(const FinishedWindow& window, const std::optional<WindowFates>& known) {
+  (window.complete ? shared_.metrics.windows_complete : shared_.metrics.windows_incomplete).add();
+  if (known) {
+    shared_.metrics.frames_late.add(static_cast<double>(window.frames.size()));
+    return;
+  }
+  for (const FrameFate fate : window.fates) {
+    if (!may_improve(fate)) continue;
+    (fate.state == foreframe::wire::DAMAGED ? shared_.metrics.frames_damaged : shared_.metrics.frames_lost)
+        .add();
+  }
+}
+
+Status SeriesStore::add(FinishedWindow& window) {
+  if (!window.tickets.empty() && !shared_.offsets.valid(window.tickets.front())) {
+    shared_.done.erase(window.key);  // another sink reads it again
+    return {};
+  }
+  FF_TRY(meet({.key = window.key.stream, .window_frames = window.window_frames, .geometry = window.geometry},
+              window.detector));
+  if (!same_shape(geometries_.at(window.key.stream), window.geometry)) {
+    shared_.metrics.refused(Errc::shape_mismatch).add();
+    service::log_error("window refused: its frame shape is not that of its stream",
+                       {{"series", window.key.stream.series.to_string()}, {"window", window.key.window}});
+    shared_.offsets.done(window.tickets);
+    return {};
+  }
+  FF_ASSIGN(const std::optional<WindowFates> known, known_fates(window.key));
+  const std::uint64_t skip = stored_bits(known);
+  const bool fresh = std::any_of(window.frames.begin(), window.frames.end(), [&](const DecodedFrame& frame) {
+    return (skip >> frame.position & 1) == 0;
+  });
+  if (fresh) {
+    FF_TRY(store_frames(window, skip));
+  } else {
+    const WindowFates fates{window.key.window, window.complete, window.fates};
+    if (!known || merge_fates(*known, fates).fates != known->fates)
+      FF_TRY(catalogue_->add_windows(window.key.stream, {fates}, nullptr));
+    shared_.offsets.done(window.tickets);
+  }
+  count_frames(window, known);
+  reported_.insert(window.key);
+  series_.at(window.key.stream.series).last_activity_ns = shared_.clock.now_ns();
+  window.lease = {};
+  options_.step(StoreStep::window_written);
+  return {};
+}
+
+Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip) {
+  FF_ASSIGN(const auto entry, file_for(window));
+  DataFile& file = *entry->second.file;
+  const Status written = file.append(window, skip);
+  if (!written.ok() && file.intact() && written.error().code == Errc::disk_full) {
+    // What the file holds is whole and has its room: make it durable, and let this window wait.
+    if (file.frames() > 0)
+      FF_TRY(finish_file(entry));
+    else
+      abandon_file(entry);
+  }
+  if (!written.ok()) return written;
+  OpenFile& open = entry->second;
+  open.tickets.insert(open.tickets.end(), window.tickets.begin(), window.tickets.end());
+  open.raw_bytes += window.raw_bytes;
+  if (file.bytes() >= options_.file_bytes_max || file.frames() >= kDataFileFramesMax)
+    return finish_file(entry);
+  return {};
+}
+
+Result<DataFileHead> SeriesStore::next_head(const FinishedWindow& window) const {
+  DataFileHead head{.stream = window.key.stream,
+                    .detector = window.detector,
+                    .partition = window.partition,
+                    .segment = 0,
+                    .epoch = window.epoch,
+                    .window_frames = window.window_frames,
+                    .geometry = window.geometry,
+                    .compression = options_.compression};
+  while (head.segment < kSegmentsMax) {
+    FF_ASSIGN(const bool known, catalogue_->has_file(data_file_name(head)));
+    if (!known && !std::filesystem::exists(options_.folder / data_file_name(head))) return head;
+    ++head.segment;
+  }
+  return fail(Errc::too_large, "more than a million files of one stream: raise file.max_size");
+}
+
+Result<SeriesStore::OpenFiles::iterator> SeriesStore::file_for(const FinishedWindow& window) {
+  const FileKey key{window.key.stream, window.partition, window.epoch};
+  const auto found = files_.find(key);
+  if (found != files_.end()) return found;
+  FF_ASSIGN(DataFileHead head, next_head(window));
+  const std::filesystem::path path = options_.folder / data_file_name(head);
+  std::error_code code;
+  std::filesystem::create_directories(path.parent_path(), code);
+  if (code)
+    return fail(code == std::errc::no_space_on_device ? Errc::disk_full : Errc::io_error,
+                "making " + path.parent_path().string() + ": " + code.message());
+  FF_ASSIGN(std::unique_ptr<DataFile> file,
+            DataFile::create(part_path(path, options_.sink), std::move(head)));
+  return files_.emplace(key, OpenFile{std::move(file), {}, 0, monotonic_now_ns()}).first;
+}
+
+// Renames without replacing. Who finds the name taken compares: equal frames make his own file superfluous,
+// other frames get the next free name.
+Status SeriesStore::publish_file(DataFile& file, std::string& name) {
+  DataFileHead head = file.head();
+  for (; head.segment < kSegmentsMax; ++head.segment) {
+    name = data_file_name(head);
+    const Status published = publish(file.path(), options_.folder / name, false);
+    if (published.ok() || published.error().code != Errc::already_exists) return published;
+    const auto there = read_data_file(options_.folder / name, true);
+    if (there.ok() && same_frames(there->index, file.index())) {
+      std::error_code ignored;
+      std::filesystem::remove(file.path(), ignored);
+      return {};
+    }
+  }
+  return fail(Errc::too_large, "more than a million files of one stream: raise file.max_size");
+}
+
+Status SeriesStore::finish_file(OpenFiles::iterator entry) {
+  OpenFile open = std::move(entry->second);
+  files_.erase(entry);
+  DataFile& file = *open.file;
+  FF_TRY(file.close());
+  options_.step(StoreStep::file_closed);
+  FF_TRY(trim_and_sync(file.path()));
+  options_.step(StoreStep::file_synced);
+  FileRow row{.name = {},
+              .stream = file.head().stream,
+              .partition = file.head().partition,
+              .segment = file.head().segment,
+              .epoch = file.head().epoch,
+              .bytes = 0,
+              .frame_numbers = file.index().frame_numbers};
+  FF_TRY(publish_file(file, row.name));
+  options_.step(StoreStep::file_renamed);
+  std::error_code ignored;
+  row.bytes = std::filesystem::file_size(options_.folder / row.name, ignored);
+  FF_TRY(catalogue_->add_windows(row.stream, file.index().windows, &row));
+  options_.step(StoreStep::catalogued);
+  shared_.offsets.done(open.tickets);
+  shared_.metrics.files_published.add();
+  shared_.metrics.frames_stored.add(static_cast<double>(file.frames()));
+  shared_.metrics.stored_bytes.add(static_cast<double>(row.bytes));
+  shared_.metrics.raw_bytes.add(static_cast<double>(open.raw_bytes));
+  service::log_info("data file stored",
+                    {{"file", row.name}, {"frames", file.frames()}, {"bytes", row.bytes}});
+  return {};
+}
+
+void SeriesStore::abandon_file(OpenFiles::iterator entry) {
+  const StreamKey stream = std::get<0>(entry->first);
+  for (const WindowFates& fates : entry->second.file->index().windows) {
+    shared_.done.erase({stream, fates.window});
+    reported_.erase({stream, fates.window});
+  }
+  entry->second.file->abandon();
+  files_.erase(entry);
+  shared_.metrics.files_abandoned.add();
+}
+
+Status SeriesStore::finish() {
+  while (!files_.empty()) FF_TRY(finish_file(files_.begin()));
+  return tick();
+}
+
+}  // namespace ff::sink

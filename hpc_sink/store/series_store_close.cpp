@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SeriesStore, the series: meeting them, knowing when they are over, closing them, their master file.
+#include <algorithm>
+
+#include "common/base/clock.hpp"
+#include "common/service/log.hpp"
+#include "hpc_sink/store/file_names.hpp"
+#include "hpc_sink/store/series_store.hpp"
+
+namespace ff::sink {
+
+void SeriesStore::update_counts() {
+  series_open_.store(series_.size());
+  series_met_.store(met_.size());
+  shared_.metrics.series_open.set(static_cast<double>(series_.size()));
+}
+
+Status SeriesStore::meet(const StreamRow& stream, const std::string& detector) {
+  const Uuid& uid = stream.key.series;
+  met_.insert(uid);
+  const auto known = series_.find(uid);
+  if (known != series_.end() && known->second.streams.contains(stream.key.stream)) return {};
+  FF_TRY(catalogue_->add_stream(stream, detector, utc_now_ns()));
+  FF_TRY(catalogue_->set_closed(uid, 0, ""));
+  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
+  for (const SeriesRow& row : rows)
+    if (row.uid == uid) FF_TRY(load_series(row));
+  if (known == series_.end())
+    service::log_info("series opened", {{"series", uid.to_string()}, {"detector", detector}});
+  update_counts();
+  return {};
+}
+
+void SeriesStore::note_start(OpenSeries& series, const foreframe::wire::SeriesStart& start) {
+  series.announced.insert(start.streams().begin(), start.streams().end());
+}
+
+void SeriesStore::note_end(OpenSeries& series, std::uint32_t stream, const foreframe::wire::SeriesEnd& end) {
+  series.streams[stream].ended = true;
+  series.streams[stream].windows_expected = end.windows();
+}
+
+Status SeriesStore::add(const SeriesRecord& record) {
+  FF_ASSIGN(const Uuid uid, Uuid::from_bytes(as_bytes(record.header.series_uid())));
+  const StreamKey key{uid, record.header.stream()};
+  const bool is_start = record.header.has_series_start();
+  StreamRow row{.key = key, .window_frames = record.header.window_frames()};
+  row.geometry = is_start ? record.header.series_start().geometry() : record.header.series_end().geometry();
+
+  // A record that comes again after its series was closed must not open it again.
+  FF_ASSIGN(const std::vector<StreamRow> known, catalogue_->streams(uid));
+  const std::string bytes = record.header.SerializeAsString();
+  for (const StreamRow& stream : known) {
+    if (stream.key != key || (is_start ? stream.start_header : stream.end_header) != bytes) continue;
+    met_.insert(uid);
+    update_counts();
+    shared_.metrics.records_duplicate.add();
+    shared_.offsets.done(record.ticket);
+    return {};
+  }
+  FF_TRY(meet(row, record.header.detector()));
+  OpenSeries& series = series_.at(uid);
+  series.last_activity_ns = shared_.clock.now_ns();
+  if (is_start) {
+    FF_TRY(catalogue_->add_start(key, bytes, std::string(as_text(record.payload.bytes())),
+                                 record.header.epoch()));
+    note_start(series, record.header.series_start());
+  } else {
+    FF_TRY(catalogue_->add_end(key, bytes, record.header.epoch()));
+    note_end(series, key.stream, record.header.series_end());
+  }
+  shared_.offsets.done(record.ticket);
+  return {};
+}
+
+// Why the series is over, or "".
+std::string SeriesStore::close_reason(const Uuid& uid, const OpenSeries& series) const {
+  const std::int64_t waited_ns = shared_.clock.now_ns() - series.last_activity_ns;
+  bool all_ended = !series.streams.empty(), all_reported = true;
+  for (const std::uint32_t stream : series.announced)
+    all_ended = all_ended && series.streams.contains(stream);
+  for (const auto& [stream, state] : series.streams) {
+    all_ended = all_ended && state.ended;
+    all_reported = all_reported && reported_.count({uid, stream}) >= state.windows_expected;
+  }
+  if (all_ended && all_reported && !series.announced.empty()) return "complete";
+  if (all_ended && waited_ns > options_.grace.count()) return "grace over";
+  if (waited_ns > options_.idle_timeout.count()) return "idle";
+  return "";
+}
+
+Status SeriesStore::tick() {
+  const std::int64_t now_ns = monotonic_now_ns();
+  for (auto next = files_.begin(); next != files_.end();) {
+    const auto entry = next++;
+    const RecordTickets& tickets = entry->second.tickets;
+    if (!tickets.empty() && !shared_.offsets.valid(tickets.front()))
+      abandon_file(entry);
+    else if (now_ns - entry->second.opened_ns > options_.file_max_time.count())
+      FF_TRY(finish_file(entry));
+  }
+  std::vector<std::pair<Uuid, std::string>> over;
+  for (const auto& [uid, series] : series_)
+    if (std::string reason = close_reason(uid, series); !reason.empty())
+      over.emplace_back(uid, std::move(reason));
+  for (const auto& [uid, reason] : over) FF_TRY(close_series(uid, reason));
+  return {};
+}
+
+Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
+  for (auto next = files_.begin(); next != files_.end();) {
+    const auto entry = next++;
+    if (std::get<0>(entry->first).series == uid) FF_TRY(finish_file(entry));
+  }
+  FF_TRY(catalogue_->set_closed(uid, utc_now_ns(), reason));
+  FF_TRY(write_master_of(uid));
+  series_.erase(uid);
+  update_counts();
+  return {};
+}
+
+Status SeriesStore::write_master_of(const Uuid& uid) {
+  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
+  const auto row = std::find_if(rows.begin(), rows.end(), [&](const SeriesRow& r) { return r.uid == uid; });
+  if (row == rows.end())
+    return fail(Errc::not_found, "series " + uid.to_string() + " is not in the catalogue");
+  const auto ledger = build_ledger(*catalogue_, *row);
+  if (!ledger.ok() && ledger.error().code == Errc::out_of_range) {
+    service::log_error("no master file: the series' end says more frames than a ledger holds",
+                       {{"series", uid.to_string()}, {"why", ledger.error().message}});
+    return {};
+  }
+  if (!ledger.ok()) return ledger.error();
+  const std::string name = master_file_name(uid, row->detector);
+  const std::filesystem::path path = options_.folder / name, part = part_path(path, options_.sink);
+  std::filesystem::create_directories(path.parent_path());
+  Status written = write_master(part, *catalogue_, *ledger, options_.master);
+  if (written.ok()) written = trim_and_sync(part);
+  if (written.ok()) written = publish(part, path, true);
+  if (!written.ok()) {
+    std::error_code ignored;
+    std::filesystem::remove(part, ignored);
+    return written;
+  }
+  options_.step(StoreStep::master_renamed);
+  FF_TRY(catalogue_->set_master(uid, name));
+  shared_.metrics.masters_written.add();
+  service::log_info("series closed", {{"series", uid.to_string()},
+                                      {"reason", row->close_reason},
+                                      {"master", name},
+                                      {"ledger_closes", ledger->closes()}});
+  return {};
+}
+
+}  // namespace ff::sink

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SeriesStore, the start: what an earlier run left behind is removed, adopted or taken up again.
+#include <algorithm>
+#include <string_view>
+
+#include "common/service/log.hpp"
+#include "hpc_sink/store/file_names.hpp"
+#include "hpc_sink/store/series_store.hpp"
+
+namespace ff::sink {
+
+Result<std::unique_ptr<SeriesStore>> SeriesStore::open(StoreOptions options, StoreShared shared) {
+  FF_TRY(prepare_hdf5());
+  std::error_code code;
+  std::filesystem::create_directories(options.folder, code);
+  if (code) return fail(Errc::io_error, "store.path " + options.folder.string() + ": " + code.message());
+  std::unique_ptr<SeriesStore> store(new SeriesStore(std::move(options), shared));
+  FF_ASSIGN(store->catalogue_, Catalogue::open(catalogue_path(store->options_.folder)));
+  FF_TRY(store->recover());
+  return store;
+}
+
+Status SeriesStore::recover() {
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.folder, code)) {
+    if (entry.is_directory() && Uuid::parse(entry.path().filename().string()).ok())
+      FF_TRY(recover_folder(entry.path()));
+  }
+  if (code) return fail(Errc::io_error, "reading " + options_.folder.string() + ": " + code.message());
+  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
+  for (const SeriesRow& row : rows) {
+    if (row.closed_utc_ns == 0) FF_TRY(load_series(row));
+    // Killed between closing the series and writing its master.
+    if (row.closed_utc_ns != 0 && row.master.empty()) FF_TRY(write_master_of(row.uid));
+  }
+  update_counts();
+  return {};
+}
+
+Status SeriesStore::recover_folder(const std::filesystem::path& folder) {
+  const std::string own_part = "." + options_.sink + ".part";
+  std::error_code code;
+  std::vector<std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, code)) paths.push_back(entry.path());
+  if (code) return fail(Errc::io_error, "reading " + folder.string() + ": " + code.message());
+  for (const std::filesystem::path& path : paths) {
+    const std::string name = path.filename().string();
+    if (name.ends_with(own_part)) {
+      std::filesystem::remove(path, code);
+      service::log_info("unfinished file removed; its windows will be read again", {{"file", path.string()}});
+    } else if (name.ends_with(".h5") && !name.ends_with("_master.h5")) {
+      const std::string in_store = folder.filename().string() + "/" + name;
+      FF_ASSIGN(const bool known, catalogue_->has_file(in_store));
+      if (!known) adopt(path, in_store);
+    }
+  }
+  return {};
+}
+
+// The file was renamed but its row did not get into the catalogue. A file that doesn't verify stays where it
+// is, for people to look at; its windows are read again from the log under another name.
+void SeriesStore::adopt(const std::filesystem::path& path, const std::string& name) {
+  const auto content = read_data_file(path, true);
+  Status adopted = content.ok() ? Status{} : Status{content.error()};
+  if (content.ok() && data_file_name(content->head) != name)
+    adopted =
+        fail(Errc::malformed, "its name is not the one it should have: " + data_file_name(content->head));
+  if (adopted.ok()) {
+    const DataFileHead& head = content->head;
+    std::error_code ignored;
+    const FileRow row{.name = name,
+                      .stream = head.stream,
+                      .partition = head.partition,
+                      .segment = head.segment,
+                      .epoch = head.epoch,
+                      .bytes = std::filesystem::file_size(path, ignored),
+                      .frame_numbers = content->index.frame_numbers};
+    adopted = meet({.key = head.stream, .window_frames = head.window_frames, .geometry = head.geometry},
+                   head.detector);
+    if (adopted.ok()) adopted = catalogue_->add_windows(head.stream, content->index.windows, &row);
+  }
+  if (!adopted.ok()) {
+    service::log_error("a data file that the catalogue does not know could not be adopted",
+                       {{"file", name}, {"why", adopted.error().message}});
+    return;
+  }
+  shared_.metrics.files_adopted.add();
+  service::log_info("data file adopted", {{"file", name}, {"frames", content->index.frame_numbers.size()}});
+}
+
+Status SeriesStore::load_series(const SeriesRow& row) {
+  FF_ASSIGN(const std::vector<StreamRow> streams, catalogue_->streams(row.uid));
+  OpenSeries& series = series_[row.uid];
+  series.detector = row.detector;
+  series.last_activity_ns = shared_.clock.now_ns();
+  for (const StreamRow& stream : streams) {
+    geometries_[stream.key] = stream.geometry;
+    series.streams[stream.key.stream].window_frames = stream.window_frames;
+    wire::EnvelopeHeader header;
+    if (!stream.start_header.empty() && header.ParseFromString(stream.start_header))
+      note_start(series, header.series_start());
+    if (!stream.end_header.empty() && header.ParseFromString(stream.end_header))
+      note_end(series, stream.key.stream, header.series_end());
+    FF_ASSIGN(const std::vector<WindowFates> windows, catalogue_->windows(stream.key));
+    for (const WindowFates& window : windows) {
+      reported_.insert({stream.key, window.window});
+      if (window.complete) shared_.done.insert({stream.key, window.window});
+    }
+  }
+  return {};
+}
+
+}  // namespace ff::sink
