@@ -53,14 +53,14 @@ SeriesStarted start_from(const FrameArrived& frame) {
   return start;
 }
 
-Status check_shape(const FrameShape& shape, std::uint64_t frame_bytes_max) {
+Status check_shape(const FrameShape& shape, std::size_t channels, std::uint64_t frame_bytes_max) {
   if (shape.rows == 0 || shape.cols == 0 || shape.rows > 65536 || shape.cols > 65536)
     return fail(Errc::shape_mismatch, "frames of " + std::to_string(shape.rows) + " x " +
                                           std::to_string(shape.cols) +
                                           " pixels; 1 ... 65536 rows and columns can be carried");
-  if (shape.bytes() > frame_bytes_max)
-    return fail(Errc::too_large, "frames of " + std::to_string(shape.bytes()) +
-                                     " bytes are above detector.frame_max of " +
+  if (shape.bytes() * channels > frame_bytes_max)
+    return fail(Errc::too_large, "frames of " + std::to_string(shape.bytes()) + " bytes and " +
+                                     std::to_string(channels) + " channels are above detector.frame_max of " +
                                      std::to_string(frame_bytes_max) + "; raise it in the configuration");
   return {};
 }
@@ -143,9 +143,9 @@ void SeriesIngest::amend(const SeriesStarted& start) {
 
 Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, bool start_missing,
                           const SourceEvent& event) {
-  FF_TRY(check_shape(shape, options_.frame_bytes_max));
   const std::vector<std::string> channels =
       start.channels.empty() ? std::vector<std::string>{""} : start.channels;
+  FF_TRY(check_shape(shape, channels.size(), options_.frame_bytes_max));
   if (journal_.unfinished()) {
     resume_from_journal(event.received_monotonic_ns);
     if (series_open()) close(SeriesEnd::NEWER_SERIES);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The shipped configuration is the defaults, and a configuration that would take too much memory is refused.
+#include "agent/agent_config.hpp"
+
+#include <fstream>
+#include <sstream>
+
+#include <catch2/catch.hpp>
+
+#include "common/service/daemon.hpp"
+
+using namespace ff;
+using namespace ff::agent;
+
+TEST_CASE("configs/agent.toml is what --print-config prints", "[agent]") {
+  AgentConfig config;
+  service::CommonConfig common;
+  common.status_listen = "127.0.0.1:9464";
+  service::ConfigSchema schema("foreframe-agent");
+  describe(schema, config);
+  service::describe(schema, common);
+  std::ifstream file(std::string(FF_SOURCE_DIR) + "/configs/agent.toml");
+  std::ostringstream shipped;
+  shipped << file.rdbuf();
+  CHECK(shipped.str() == schema.render());
+}
+
+TEST_CASE("the memory bound follows the configuration and is refused above memory.max", "[agent]") {
+  AgentConfig config;
+  const auto text = check(config);
+  REQUIRE(text.ok());
+  CHECK(text->find("frame pool") != std::string::npos);
+  const MemoryBound before = memory_bound(config);
+  config.pool_frames = 2000;
+  CHECK(memory_bound(config).pool_bytes > before.pool_bytes);
+  CHECK(check(config).error().code == Errc::config_error);
+}
+
+TEST_CASE("names that no record can carry are refused", "[agent]") {
+  AgentConfig config;
+  config.detector_name = std::string(65, 'x');
+  CHECK(check(config).error().code == Errc::config_error);
+  config.detector_name = "";
+  CHECK(check(config).error().code == Errc::config_error);
+}
+
+TEST_CASE("a window is made shorter until time and bytes are within their limits", "[agent]") {
+  const AgentConfig config;
+  const FrameShape small{Dtype::u16, 512, 512}, large{Dtype::u32, 4362, 4148};
+  CHECK(plan_windows(config.limits(), small, 1, 0.001, "")->window_frames == 16);
+  CHECK(plan_windows(config.limits(), small, 1, 2.0, "")->window_frames == 5);
+  CHECK(plan_windows(config.limits(), small, 1, 1000.0, "")->window_frames == 1);
+  CHECK(plan_windows(config.limits(), large, 1, 0.01, "")->window_frames == 3);
+  CHECK(plan_windows(config.limits(), large, 4, 0.01, "")->window_frames == 1);
+  const auto pilatus = plan_windows(config.limits(), {Dtype::i32, 2527, 2463}, 1, 0.1, "PILATUS 6M");
+  CHECK(pilatus->tile_rows == 212);
+  CHECK(pilatus->tile_cols == 494);
+  const auto tiny = plan_windows(config.limits(), {Dtype::u8, 1, 1}, 1, std::nullopt, "");
+  CHECK(tiny->tile_rows == 1);
+  CHECK(tiny->group_frames == 16);
+  auto limits = config.limits();
+  limits.tile_rows = limits.tile_cols = 2000;
+  CHECK(plan_windows(limits, large, 1, 0.01, "").error().code == Errc::out_of_range);
+}
