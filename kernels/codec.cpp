@@ -124,18 +124,13 @@ std::optional<std::size_t> write_predicted(const EncodePlan& plan,
   return at;
 }
 
-// Device cpu falls back to the reference loops for what its vector code lacks; the bytes are the same.
-bool runs_on_vectors(Device device, const TileState::Body& body) noexcept {
-  return device == Device::cpu && cpu::available() && cpu::supports(body.predictor->setup);
-}
-
 Result<std::size_t> encode_predicted(Device device, TileState& state, const EncodePlan& plan,
                                      GroupFrames frames, MutableByteSpan out) {
   FF_TRY(prepare_predictor(state.body(), plan.setup, plan.prior, plan.mask, plan.tables));
   const std::size_t raw_bytes = frames.size() * plan.tile.bytes();
-  const bool vectors = runs_on_vectors(device, state.body());
-  const auto streams = vectors ? cpu::encode_lanes(state.body(), plan.group, frames, raw_bytes)
-                               : reference::encode_lanes(state.body(), plan.group, frames, raw_bytes);
+  const auto streams = device == Device::cpu
+                           ? cpu::encode_lanes(state.body(), plan.group, frames, raw_bytes)
+                           : reference::encode_lanes(state.body(), plan.group, frames, raw_bytes);
   const auto bytes = streams ? write_predicted(plan, *streams, out.subspan(kBlockHeaderBytes)) : std::nullopt;
   if (!bytes) return encode_raw(state, plan, frames, out);
   remember(state.body().memory, plan, state.body().predictor->setup);
@@ -149,8 +144,8 @@ Status decode_predicted(Device device, TileState& state, const BlockHeader& head
   FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
   if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
   FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
-  return runs_on_vectors(device, state.body()) ? cpu::decode_lanes(state.body(), payload, frames)
-                                               : reference::decode_lanes(state.body(), payload, frames);
+  return device == Device::cpu ? cpu::decode_lanes(state.body(), payload, frames)
+                               : reference::decode_lanes(state.body(), payload, frames);
 }
 
 }  // namespace

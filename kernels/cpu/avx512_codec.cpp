@@ -8,16 +8,14 @@
 
 #include "kernels/cpu/avx512_lanes.hpp"
 #include "kernels/cpu/avx512_predict.hpp"
-#include "kernels/cpu/codec_cpu.hpp"
+#include "kernels/cpu/cpu_paths.hpp"
 
 // From here on this file's own functions are compiled for AVX-512; what the headers above define is not.
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,bmi2,popcnt")
 
-namespace ff::kernels::cpu {
+namespace ff::kernels::cpu::avx512 {
 namespace {
-
-using namespace avx512;
 
 constexpr std::size_t kPadding = 64;  // pixels that vectors may touch behind a frame
 constexpr std::size_t kStripPixels =
@@ -46,13 +44,6 @@ void tokenize_row(const std::uint16_t* levels, const std::uint16_t* bases, std::
 
 }  // namespace
 
-bool available() noexcept {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
-}
-
-bool supports(const PredictorSetup& setup) noexcept { return setup.levels.level_bits <= 16; }
-
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
                                                                     const GroupSetup& group,
                                                                     GroupFrames frames,
@@ -79,7 +70,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
       tokenize_row(frame_levels + at, bases.data(), tile.cols, frame_symbols + at);
       predictor.learn_row(row, frame_levels + at);
     }
-    std::fill_n(frame_symbols + pixels, kLanes, avx512::kInactive);
+    std::fill_n(frame_symbols + pixels, kLanes, kInactive);
     predictor.end_frame();
     tokens.push_back({frame_symbols, frame_levels});
   }
@@ -92,25 +83,6 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
   }
   return encoder.finish();
 }
-
-namespace {
-
-// Fills in masked pixels and turns levels into the frame's rows [first, last).
-void write_rows(const PredictorState& state, const std::uint16_t* levels, std::uint32_t first,
-                std::uint32_t last, const MutableFrameView& frame) noexcept {
-  const std::size_t cols = frame.shape.cols, width = dtype_bytes(frame.shape.dtype);
-  for (std::uint32_t row = first; row < last; ++row) {
-    state.codec.values_of_row(levels + row * cols, cols, frame.row(row));
-    if (state.mask == nullptr) continue;
-    const std::uint8_t* classes = &state.mask->classes[row * cols];
-    for (std::size_t col = 0; col < cols; ++col) {
-      if (classes[col] != 0)
-        store_pixel(frame.shape.dtype, frame.row(row) + col * width, state.mask->values[classes[col] - 1u]);
-    }
-  }
-}
-
-}  // namespace
 
 Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
   thread_local Scratch<std::uint16_t> context_memory, base_memory, level_memory;
@@ -133,15 +105,17 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
       const std::uint32_t strip_end = std::min(row + strip_rows, tile.rows);
       for (; row < strip_end; ++row) predictor.predict_row(row, contexts + row * cols, bases + row * cols);
       const bool last_strip = row == tile.rows;
-      if (last_strip) std::fill_n(contexts + pixels, kLanes, avx512::kInactive);
+      if (last_strip) std::fill_n(contexts + pixels, kLanes, kInactive);
       if (last_strip) std::fill_n(bases + pixels, kLanes, std::uint16_t{0});
       const std::size_t whole = row * cols / kLanes;
       decoder.get_groups(decoded_groups, whole, contexts, bases, levels, predictor.masked());
       if (last_strip && short_group) decoder.get_groups(whole, groups, contexts, bases, levels, true);
       decoded_groups = whole;
       const auto complete = last_strip ? tile.rows : static_cast<std::uint32_t>(whole * kLanes / cols);
-      for (std::uint32_t r = written_rows; r < complete; ++r) predictor.learn_row(r, levels + r * cols);
-      write_rows(state, levels, written_rows, complete, frame);
+      for (std::uint32_t r = written_rows; r < complete; ++r) {
+        predictor.learn_row(r, levels + r * cols);
+        write_row(state, levels + r * cols, r, frame);
+      }
       written_rows = complete;
     }
     predictor.end_frame();
@@ -151,6 +125,6 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   return {};
 }
 
-}  // namespace ff::kernels::cpu
+}  // namespace ff::kernels::cpu::avx512
 
 #pragma GCC pop_options

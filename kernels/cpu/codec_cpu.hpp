@@ -6,8 +6,8 @@
 // Meaning    docs/formats/block.md §6 and §7, by way of kernels/reference/.
 // Not here   header, CRCs and side information (kernels/format/).
 //
-// One file per instruction set holds the loops; the processor is asked once. AVX-512 (with VBMI2 for
-// compress and expand of 16-bit words) is the only set so far; elsewhere the reference codec does the work.
+// The processor is asked once for its widest vectors: AVX-512 (lanes in registers), AVX2 or plain C++ (the same
+// loops, generic_codec.inl). Arm has the plain loops so far.
 #pragma once
 
 #include <optional>
@@ -17,14 +17,8 @@
 
 namespace ff::kernels::cpu {
 
-/// True where this processor and build have vector code.
-[[nodiscard]] bool available() noexcept;
-
-/// True for plans that the vector code runs: levels of 8 or 16 bits.
-[[nodiscard]] bool supports(const PredictorSetup& setup) noexcept;
-
-/// As reference::encode_lanes. Scratch of 4 bytes a pixel of the group and the payload lives in the calling
-/// thread and is kept for its next group.
+/// As reference::encode_lanes. Scratch of 2 to 8 bytes a pixel of the group, and the payload; what AVX-512
+/// needs stays with the calling thread for its next group.
 [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
                                                                                   const GroupSetup& group,
                                                                                   GroupFrames frames,

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Chooses the CPU path: the widest vectors that processor, build and plan allow. FF_CPU_PATH in the environment
+// (generic, avx2, avx512) narrows the choice, so that a test on one machine can run them all.
+#include "kernels/cpu/codec_cpu.hpp"
+
+#include <cstdlib>
+#include <string_view>
+
+#include "kernels/cpu/cpu_paths.hpp"
+
+namespace ff::kernels::cpu {
+namespace {
+
+enum class Path { generic, avx2, avx512 };
+
+Path widest_path() noexcept {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+  const char* named = std::getenv("FF_CPU_PATH");
+  const std::string_view limit = named == nullptr ? "avx512" : named;
+  if (avx512 && avx2 && limit == "avx512") return Path::avx512;
+  if (avx2 && limit != "generic") return Path::avx2;
+#endif
+  return Path::generic;
+}
+
+Path path_for(const PredictorSetup& setup) noexcept {
+  static const Path widest = widest_path();
+  return widest == Path::avx512 && setup.levels.level_bits == 32 ? Path::avx2 : widest;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
+                                                                    const GroupSetup& group,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
+  switch (path_for(body.predictor->setup)) {
+#if defined(__x86_64__)
+    case Path::avx512: return avx512::encode_lanes(body, group, frames, bytes_max);
+    case Path::avx2: return avx2::encode_lanes(body, group, frames, bytes_max);
+#endif
+    default: return generic::encode_lanes(body, group, frames, bytes_max);
+  }
+}
+
+Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  switch (path_for(body.predictor->setup)) {
+#if defined(__x86_64__)
+    case Path::avx512: return avx512::decode_lanes(body, payload, frames);
+    case Path::avx2: return avx2::decode_lanes(body, payload, frames);
+#endif
+    default: return generic::decode_lanes(body, payload, frames);
+  }
+}
+
+}  // namespace ff::kernels::cpu

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bodies of the CPU codec, one namespace per instruction set, and what they share.
+//
+// Data path  window > plan > [encode] > envelope > ... > [decode] > store
+// Meaning    kernels/cpu/codec_cpu.hpp, which alone is for the rest of kernels/.
+// Not here   which one runs (codec_cpu.cpp).
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "kernels/predictor_state.hpp"
+
+#define FF_CPU_PATH(name)                                                                                    \
+  namespace name {                                                                                           \
+  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,   \
+                                                                                    const GroupSetup& group, \
+                                                                                    GroupFrames frames,      \
+                                                                                    std::size_t bytes_max);  \
+  [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,                  \
+                                    MutableGroupFrames frames);                                              \
+  }
+
+namespace ff::kernels::cpu {
+
+FF_CPU_PATH(generic)  ///< any processor; levels of 16 and 32 bits
+FF_CPU_PATH(avx2)     ///< the same source, compiled for AVX2
+FF_CPU_PATH(avx512)   ///< levels of 8 and 16 bits only
+
+/// One decoded row: levels to pixels, and masked pixels to their values.
+template <typename Level>
+void write_row(const PredictorState& state, const Level* levels, std::uint32_t row,
+               const MutableFrameView& frame) noexcept {
+  const std::size_t cols = frame.shape.cols, width = dtype_bytes(frame.shape.dtype);
+  state.codec.values_of_row(levels, cols, frame.row(row));
+  if (state.mask == nullptr) return;
+  const std::uint8_t* classes = &state.mask->classes[row * cols];
+  for (std::size_t col = 0; col < cols; ++col) {
+    if (classes[col] == 0) continue;
+    store_pixel(frame.shape.dtype, frame.row(row) + col * width, state.mask->values[classes[col] - 1u]);
+  }
+}
+
+}  // namespace ff::kernels::cpu
+
+#undef FF_CPU_PATH

@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// generic_codec.inl compiled for any processor.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include "kernels/cpu/cpu_paths.hpp"
+
+namespace ff::kernels::cpu::generic {
+
+#include "kernels/cpu/generic_codec.inl"
+
+}  // namespace ff::kernels::cpu::generic

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The codec in plain loops that a compiler can vectorize: one source, included once per instruction set
+// (generic_codec.cpp, avx2_codec.cpp), for levels of 16 and of 32 bits.
+//
+// Data path  window > plan > [encode] > envelope > ... > [decode] > store
+// Meaning    docs/formats/block.md §6 and §7.
+// Not here   AVX-512, whose lanes are vectors too (avx512_*.cpp).
+//
+// Before including: open a namespace of its own; headers are included by the including file.
+
+constexpr std::size_t kRowPadding = 64;
+constexpr std::uint32_t kInactive = 0x80000000u;  // of a pixel's context word: context << 8 | raw bits
+
+inline std::int32_t average(std::int32_t a, std::int32_t b) noexcept { return (a + b + 1) >> 1; }
+inline std::int32_t scaled(std::int32_t a, std::int32_t b) noexcept { return (a * b + (1 << 14)) >> 15; }
+inline std::int32_t gain(std::uint32_t frames, std::uint32_t memory) noexcept {
+  return static_cast<std::int32_t>(std::min(32767u, 32768u / std::min(frames + 1, memory)));
+}
+
+// Row by row over the planes of a PredictorState; `Level` is uint16_t or uint32_t.
+template <typename Level>
+class RowPredictor {
+ public:
+  RowPredictor(const FrameShape& tile, PredictorState& state, const GroupSetup& group)
+      : tile_(tile), state_(state), group_(group), entries_(bucket_entries(*state.tables)) {
+    const std::size_t row = tile.cols + kRowPadding;
+    vertical_.resize(row);
+    keys_.resize(row);
+    expected_.resize((state.scale.empty() ? 0 : tile.pixels()) + row);
+    if (state.mask != nullptr) mask_ = state.mask->classes.data();
+  }
+
+  [[nodiscard]] bool masked() const noexcept { return mask_ != nullptr; }
+
+  void predict_row(std::uint32_t row, std::uint32_t* contexts, Level* bases) noexcept {
+    const bool by_scale = !state_.scale.empty();
+    std::uint16_t* expected = expected_row(row);
+    smooth(state_.mean.data(), row, group_.smoothing, expected);
+    if (by_scale) smooth(state_.scale.data(), row, group_.scale_smoothing, keys_.data());
+    contexts_of(expected, by_scale ? keys_.data() : expected, contexts, bases);
+    if (mask_ == nullptr) return;
+    const std::uint8_t* hidden = mask_ + std::size_t{row} * tile_.cols;
+    for (std::size_t i = 0; i < tile_.cols; ++i) contexts[i] = hidden[i] != 0 ? kInactive : contexts[i];
+  }
+
+  void learn_row(std::uint32_t row, const Level* levels) noexcept {
+    const PredictorSetup& setup = state_.setup;
+    const std::size_t at = std::size_t{row} * tile_.cols;
+    const std::uint32_t largest = 32767u >> setup.up;
+    const auto last_regular = static_cast<std::uint32_t>((std::uint64_t{1} << setup.levels.level_bits) - 1 -
+                                                         setup.levels.sentinels.size());
+    const std::int32_t mean_gain = gain(state_.frames, group_.mean_frames);
+    const std::int32_t scale_gain = gain(state_.frames, group_.scale_frames);
+    const std::uint8_t* hidden = mask_ == nullptr ? nullptr : mask_ + at;
+    for (std::size_t i = 0; i < tile_.cols; ++i) {
+      const std::uint32_t level = levels[i];
+      const std::int32_t now = static_cast<std::int32_t>(std::min(level >> setup.down, largest) << setup.up);
+      const std::int32_t mean = state_.mean[at + i];
+      const bool counts = level <= last_regular && (hidden == nullptr || hidden[i] == 0);
+      state_.mean_next[at + i] =
+          static_cast<std::uint16_t>(counts ? mean + scaled(now - mean, mean_gain) : mean);
+    }
+    if (state_.scale.empty()) return;
+    const std::uint16_t* expected = expected_row(row);
+    for (std::size_t i = 0; i < tile_.cols; ++i) {
+      const std::uint32_t level = levels[i];
+      const std::int32_t now = static_cast<std::int32_t>(std::min(level >> setup.down, largest) << setup.up);
+      const std::int32_t scale = state_.scale[at + i];
+      const std::int32_t distance = now > expected[i] ? now - expected[i] : expected[i] - now;
+      const bool counts = level <= last_regular && (hidden == nullptr || hidden[i] == 0);
+      state_.scale_next[at + i] =
+          static_cast<std::uint16_t>(counts ? scale + scaled(distance - scale, scale_gain) : scale);
+    }
+  }
+
+  void end_frame() noexcept {
+    state_.mean.swap(state_.mean_next);
+    state_.scale.swap(state_.scale_next);
+    state_.frames = std::min(state_.frames + 1, kWindowFramesMax);
+  }
+
+ private:
+  std::uint16_t* expected_row(std::uint32_t row) noexcept {
+    return expected_.data() + (state_.scale.empty() ? 0 : std::size_t{row} * tile_.cols);
+  }
+
+  void smooth(const std::uint16_t* plane, std::uint32_t row, std::int32_t smoothing,
+              std::uint16_t* out) noexcept {
+    const std::size_t cols = tile_.cols, at = std::size_t{row} * cols;
+    const bool has_up = row > 0, has_down = row + 1 < tile_.rows;
+    const std::uint16_t* centre = plane + at;
+    const std::uint16_t* up = has_up ? centre - cols : centre;
+    const std::uint16_t* down = has_down ? centre + cols : centre;
+    std::uint16_t* vertical = vertical_.data() + 1;
+    if (mask_ == nullptr) {
+      for (std::size_t i = 0; i < cols; ++i) {
+        vertical[i] = static_cast<std::uint16_t>(average(average(up[i], down[i]), centre[i]));
+      }
+    } else {
+      const std::uint8_t* hidden_up = mask_ + (has_up ? at - cols : at);
+      const std::uint8_t* hidden_down = mask_ + (has_down ? at + cols : at);
+      for (std::size_t i = 0; i < cols; ++i) {
+        const std::int32_t above = hidden_up[i] != 0 ? centre[i] : up[i];
+        const std::int32_t below = hidden_down[i] != 0 ? centre[i] : down[i];
+        vertical[i] = static_cast<std::uint16_t>(average(average(above, below), centre[i]));
+      }
+    }
+    vertical[-1] = vertical[0];
+    vertical[cols] = vertical[cols - 1];
+    const std::uint8_t* hidden = mask_ == nullptr ? nullptr : mask_ + at;
+    for (std::size_t i = 0; i < cols; ++i) {
+      std::int32_t left = vertical[i - 1], right = vertical[i + 1];
+      const std::int32_t own = vertical[i];
+      if (hidden != nullptr) {
+        left = i > 0 && hidden[i - 1] != 0 ? own : left;
+        right = i + 1 < cols && hidden[i + 1] != 0 ? own : right;
+      }
+      const std::int32_t filtered = average(average(left, right), own);
+      out[i] = static_cast<std::uint16_t>(centre[i] + scaled(filtered - centre[i], smoothing));
+    }
+  }
+
+  void contexts_of(const std::uint16_t* expected, const std::uint16_t* keys, std::uint32_t* contexts,
+                   Level* bases) const noexcept {
+    const PredictorSetup& setup = state_.setup;
+    const std::uint32_t half = setup.up == 0 ? 0 : 1u << (setup.up - 1);
+    const unsigned fraction = setup.up < 2 ? 0 : setup.up - 2;
+    for (std::size_t i = 0; i < tile_.cols; ++i) {
+      const BucketEntry entry = entries_[bucket_of(keys[i])];
+      const std::uint32_t want = expected[i];
+      const std::uint32_t quarter = entry.split ? (want >> fraction) & 3 : 0;
+      const std::uint32_t predicted = ((want + (entry.split ? 0 : half)) >> setup.up) << setup.down;
+      contexts[i] = (entry.first_context + quarter) << 8 | entry.raw_bits;
+      bases[i] = static_cast<Level>(entry.residual ? (predicted >> entry.raw_bits) - 128u : 0u);
+    }
+  }
+
+  FrameShape tile_;
+  PredictorState& state_;
+  GroupSetup group_;
+  std::array<BucketEntry, kBuckets> entries_;
+  const std::uint8_t* mask_ = nullptr;
+  std::vector<std::uint16_t> vertical_, keys_, expected_;
+};
+
+// What encoding a symbol needs; an absent symbol's entry is its context's escape.
+struct EncoderEntry {
+  std::uint16_t frequency = 0, start = 0;
+  std::uint8_t raw_bits = 0;
+};
+
+inline std::vector<EncoderEntry> encoder_entries(const ContextTables& tables, std::uint8_t level_bits) {
+  std::vector<EncoderEntry> entries;
+  entries.reserve(tables.frequencies.size() * kSymbols);
+  for (const ContextClass& c : tables.classes) {
+    for (std::size_t i = 0; i < c.contexts(); ++i) {
+      const Frequencies& f = tables.frequencies[entries.size() / kSymbols];
+      std::uint16_t start = 0;
+      const std::size_t first = entries.size();
+      for (std::size_t s = 0; s < kSymbols; ++s) {
+        entries.push_back({f[s], start, s == kEscape ? level_bits : c.raw_bits});
+        start = static_cast<std::uint16_t>(start + f[s]);
+      }
+      for (std::size_t s = 0; s < kEscape; ++s) {
+        if (f[s] == 0) entries[first + s] = entries[first + kEscape];
+      }
+    }
+  }
+  return entries;
+}
+
+// 32 lanes, one group of 32 pixels at a time. A symbol is context << 8 | token, kInactive where nothing is coded.
+template <typename Level>
+struct EncoderStream {
+  std::array<std::uint32_t, kLanes> state;
+  std::uint16_t* out = nullptr;
+
+  void put_bits(std::uint32_t& x, std::uint32_t value, unsigned bits) noexcept {
+    const bool leaves = (std::uint64_t{x} << bits) >> 32 != 0;
+    out -= leaves ? 1 : 0;
+    *out = leaves ? static_cast<std::uint16_t>(x) : *out;
+    x = leaves ? x >> 16 : x;
+    x = x << bits | (value & ((1u << bits) - 1));
+  }
+
+  void put_group(const std::uint32_t* symbols, const Level* levels, std::size_t count,
+                 const EncoderEntry* entries) noexcept {
+    bool any_raw = false, any_second = false;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (symbols[i] == kInactive) continue;
+      any_raw = any_raw || entries[symbols[i]].raw_bits != 0;
+      any_second = any_second || entries[symbols[i]].raw_bits > 16;
+    }
+    for (std::size_t i = count; any_second && i-- > 0;) {
+      if (symbols[i] != kInactive && entries[symbols[i]].raw_bits > 16) put_bits(state[i], levels[i], 16);
+    }
+    for (std::size_t i = count; any_raw && i-- > 0;) {
+      if (symbols[i] == kInactive) continue;
+      const unsigned bits = entries[symbols[i]].raw_bits;
+      const std::uint64_t level = levels[i];
+      if (bits != 0)
+        put_bits(state[i], static_cast<std::uint32_t>(bits > 16 ? level >> 16 : level),
+                 bits > 16 ? bits - 16 : bits);
+    }
+    for (std::size_t i = count; i-- > 0;) {
+      if (symbols[i] == kInactive) continue;
+      const EncoderEntry entry = entries[symbols[i]];
+      std::uint32_t x = state[i];
+      if (x >= std::uint32_t{entry.frequency} << (32 - kProbabilityBits)) {
+        *--out = static_cast<std::uint16_t>(x);
+        x >>= 16;
+      }
+      const std::uint32_t q = x / entry.frequency;
+      state[i] = (q << kProbabilityBits) + (x - q * entry.frequency) + entry.start;
+    }
+  }
+};
+
+// f << 20 | offset << 8 | symbol, by context << 11 | slot.
+inline std::vector<std::uint32_t> decoder_entries(const ContextTables& tables) {
+  std::vector<std::uint32_t> entries(tables.frequencies.size() * kProbabilityScale);
+  std::uint32_t* entry = entries.data();
+  for (const Frequencies& frequencies : tables.frequencies) {
+    for (std::uint32_t s = 0; s < kSymbols; ++s) {
+      const std::uint32_t f = frequencies[s];
+      for (std::uint32_t i = 0; i < f; ++i) *entry++ = f << 20 | i << 8 | s;
+    }
+  }
+  return entries;
+}
+
+template <typename Level>
+struct DecoderStream {
+  std::array<std::uint32_t, kLanes> state;
+  std::vector<std::uint16_t> words;  ///< with zeros behind them, for hostile strings
+  const std::uint16_t* in = nullptr;
+  const std::uint16_t* end = nullptr;
+  bool ran_out = false;
+
+  void open(ByteSpan bytes) {
+    const std::size_t count = bytes.size() / 2;
+    words.assign(count + 4 * kLanes, 0);
+    std::memcpy(words.data(), bytes.data(), 2 * count);
+    std::memcpy(state.data(), bytes.data(), 4 * kLanes);
+    ran_out = std::ranges::any_of(state, [](std::uint32_t x) { return x < kLaneStart; });
+    in = words.data() + 2 * kLanes;
+    end = words.data() + count;
+  }
+
+  void refill(std::uint32_t& x) noexcept {
+    const bool wants = x < kLaneStart;
+    x = wants ? x << 16 | *in : x;
+    in += wants ? 1 : 0;
+  }
+
+  void get_group(const std::uint32_t* contexts, const Level* bases, Level* levels, std::size_t count,
+                 const std::uint32_t* entries, unsigned level_bits) noexcept {
+    std::array<std::uint8_t, kLanes> tokens{}, bits{};
+    bool any_raw = false, any_second = false;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (contexts[i] == kInactive) continue;
+      std::uint32_t x = state[i];
+      const std::uint32_t entry =
+          entries[(contexts[i] >> 8) << kProbabilityBits | (x & (kProbabilityScale - 1))];
+      x = (entry >> 20) * (x >> kProbabilityBits) + ((entry >> 8) & (kProbabilityScale - 1));
+      refill(x);
+      state[i] = x;
+      tokens[i] = static_cast<std::uint8_t>(entry);
+      bits[i] = static_cast<std::uint8_t>(tokens[i] == kEscape ? level_bits : contexts[i] & 15);
+      any_raw = any_raw || bits[i] != 0;
+      any_second = any_second || bits[i] > 16;
+    }
+    std::array<std::uint32_t, kLanes> raw{};
+    if (any_raw) get_raw(bits, raw, count, any_second);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto high = static_cast<Level>(tokens[i] + bases[i]);
+      const auto coded = static_cast<Level>((std::uint64_t{high} << (bits[i] & 15)) | raw[i]);
+      levels[i] = tokens[i] == kEscape ? static_cast<Level>(raw[i]) : coded;
+    }
+    ran_out = ran_out || in > end;
+    in = std::min(in, end);
+  }
+
+ private:
+  void get_raw(const std::array<std::uint8_t, kLanes>& bits, std::array<std::uint32_t, kLanes>& raw,
+               std::size_t count, bool any_second) noexcept {
+    const auto step = [&](std::size_t i, unsigned b) {
+      raw[i] = raw[i] << b | (state[i] & ((1u << b) - 1));
+      state[i] >>= b;
+      if (b != 0) refill(state[i]);
+    };
+    for (std::size_t i = 0; i < count; ++i) step(i, bits[i] > 16 ? bits[i] - 16u : bits[i]);
+    for (std::size_t i = 0; any_second && i < count; ++i) step(i, bits[i] > 16 ? 16u : 0u);
+  }
+};
+
+template <typename Level>
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
+                                                                    const GroupSetup& group,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
+  PredictorState& state = *body.predictor;
+  const FrameShape& tile = body.shape;
+  const std::size_t pixels = tile.pixels(), groups = (pixels + kLanes - 1) / kLanes, cols = tile.cols;
+  const auto symbols = std::make_unique_for_overwrite<std::uint32_t[]>(pixels * frames.size());
+  const auto levels = std::make_unique_for_overwrite<Level[]>(pixels * frames.size());
+  RowPredictor<Level> predictor(tile, state, group);
+  std::vector<Level> bases(cols + kRowPadding);
+  for (std::size_t t = 0; t < frames.size(); ++t) {
+    for (std::uint32_t row = 0; row < tile.rows; ++row) {
+      std::uint32_t* row_symbols = symbols.get() + t * pixels + row * cols;
+      Level* row_levels = levels.get() + t * pixels + row * cols;
+      state.codec.levels_of_row(frames[t].row(row), cols, row_levels);
+      predictor.predict_row(row, row_symbols, bases.data());
+      for (std::size_t i = 0; i < cols; ++i) {
+        const auto distance = static_cast<Level>((row_levels[i] >> (row_symbols[i] & 15)) - bases[i]);
+        const std::uint32_t token = std::min<std::uint32_t>(distance, kEscape);
+        row_symbols[i] = row_symbols[i] == kInactive ? kInactive : (row_symbols[i] & ~255u) | token;
+      }
+      predictor.learn_row(row, row_levels);
+    }
+    predictor.end_frame();
+  }
+  const auto entries = encoder_entries(*state.tables, state.setup.levels.level_bits);
+  const std::size_t frame_words = (groups / group.streams + 1) * 3 * kLanes;
+  const std::size_t words_max = bytes_max / 2 + frame_words + 2 * kLanes;
+  const auto memory = std::make_unique_for_overwrite<std::uint16_t[]>(group.streams * words_max);
+  std::array<EncoderStream<Level>, kStreamsMax> streams;
+  for (std::size_t s = 0; s < group.streams; ++s) {
+    streams[s].state.fill(kLaneStart);
+    streams[s].out = memory.get() + (s + 1) * words_max;
+  }
+  const auto words_of = [&](std::size_t s) {
+    return static_cast<std::size_t>(memory.get() + (s + 1) * words_max - streams[s].out);
+  };
+  for (std::size_t t = frames.size(); t-- > 0;) {
+    for (std::size_t g = groups; g-- > 0;) {
+      const std::size_t at = t * pixels + g * kLanes, count = std::min(kLanes, pixels - g * kLanes);
+      streams[g % group.streams].put_group(symbols.get() + at, levels.get() + at, count, entries.data());
+    }
+    for (std::size_t s = 0; s < group.streams; ++s) {
+      if (2 * words_of(s) > bytes_max) return std::nullopt;
+    }
+  }
+  std::vector<std::vector<std::uint16_t>> words(group.streams);
+  for (std::size_t s = 0; s < group.streams; ++s) {
+    streams[s].out -= 2 * kLanes;
+    std::memcpy(streams[s].out, streams[s].state.data(), 4 * kLanes);
+    words[s].assign(streams[s].out, memory.get() + (s + 1) * words_max);
+  }
+  return words;
+}
+
+template <typename Level>
+Status decode_typed(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  PredictorState& state = *body.predictor;
+  const FrameShape& tile = body.shape;
+  const std::size_t pixels = tile.pixels(), groups = (pixels + kLanes - 1) / kLanes, cols = tile.cols;
+  const auto contexts = std::make_unique_for_overwrite<std::uint32_t[]>(pixels);
+  const auto bases = std::make_unique_for_overwrite<Level[]>(pixels);
+  const auto levels = std::make_unique_for_overwrite<Level[]>(pixels);
+  RowPredictor<Level> predictor(tile, state, payload.group);
+  const auto entries = decoder_entries(*state.tables);
+  std::array<DecoderStream<Level>, kStreamsMax> streams;
+  for (std::size_t s = 0; s < payload.group.streams; ++s) streams[s].open(payload.streams[s]);
+  for (const MutableFrameView& frame : frames) {
+    for (std::uint32_t row = 0; row < tile.rows; ++row) {
+      predictor.predict_row(row, contexts.get() + row * cols, bases.get() + row * cols);
+    }
+    for (std::size_t g = 0; g < groups; ++g) {
+      const std::size_t at = g * kLanes, count = std::min(kLanes, pixels - at);
+      streams[g % payload.group.streams].get_group(contexts.get() + at, bases.get() + at, levels.get() + at,
+                                                   count, entries.data(), state.setup.levels.level_bits);
+    }
+    for (std::uint32_t row = 0; row < tile.rows; ++row) {
+      predictor.learn_row(row, levels.get() + row * cols);
+      write_row(state, levels.get() + row * cols, row, frame);
+    }
+    predictor.end_frame();
+  }
+  for (std::size_t s = 0; s < payload.group.streams; ++s) {
+    const bool at_start =
+        std::ranges::all_of(streams[s].state, [](std::uint32_t x) { return x == kLaneStart; });
+    if (streams[s].ran_out || streams[s].in != streams[s].end || !at_start) {
+      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
+    }
+  }
+  return {};
+}
+
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
+                                                                    const GroupSetup& group,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
+  const bool wide = body.predictor->setup.levels.level_bits == 32;
+  return wide ? encode_typed<std::uint32_t>(body, group, frames, bytes_max)
+              : encode_typed<std::uint16_t>(body, group, frames, bytes_max);
+}
+
+Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  const bool wide = body.predictor->setup.levels.level_bits == 32;
+  return wide ? decode_typed<std::uint32_t>(body, payload, frames)
+              : decode_typed<std::uint16_t>(body, payload, frames);
+}
