@@ -26,6 +26,8 @@ int convert_command(int argc, char** argv);
 int decode_command(int argc, char** argv);
 int encode_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
+int ledger_command(int argc, char** argv);
+int ledger_command(int argc, char** argv);
 int replay_command(int argc, char** argv);
 
 }  // namespace ff::tools
