@@ -32,7 +32,8 @@ class ConfigSchema {
   ConfigSchema(const ConfigSchema&) = delete;
   ConfigSchema& operator=(const ConfigSchema&) = delete;
 
-  /// Keys are written "section.name"; declare the section first. Order of declaration is order in the file.
+  /// Keys are written "section.name"; declare the section first (again is no harm: its first text holds).
+  /// Order of declaration is order in the file.
   /// The value that `target` holds at declaration is the default. Targets must outlive the schema.
   void section(std::string name, std::string doc);
   void text(std::string key, std::string* target, std::string doc);
