@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "common/service/metrics.hpp"
 
 namespace ff::agent {

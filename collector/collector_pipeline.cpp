@@ -12,7 +12,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/base/units.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::collector {
 namespace {

@@ -14,7 +14,7 @@
 
 #include "common/base/bounded_queue.hpp"
 #include "common/base/clock.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "hpc_sink/store/series_store.hpp"
 
 namespace ff::sink {

@@ -10,7 +10,7 @@
 #include "common/base/check.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/frame_pool.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::agent {
 namespace {

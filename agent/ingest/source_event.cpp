@@ -4,7 +4,7 @@
 #include "agent/ingest/source_event.hpp"
 
 #include "common/base/clock.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::agent {
 

@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "common/base/clock.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "common/wire/envelope.hpp"
 
 namespace ff::agent {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::agent {
 

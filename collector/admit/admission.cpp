@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "common/base/uuid.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::collector {
 namespace {

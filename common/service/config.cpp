@@ -132,7 +132,7 @@ ConfigSchema::ConfigSchema(std::string program) : body_(std::make_unique<Body>()
 ConfigSchema::~ConfigSchema() = default;
 
 void ConfigSchema::section(std::string name, std::string doc) {
-  if (body_->has_section(name)) return;  // a daemon's [log] also holds the keys that all daemons have
+  if (body_->has_section(name)) return;
   body_->sections.push_back({std::move(name), std::move(doc)});
 }
 void ConfigSchema::text(std::string key, std::string* target, std::string doc) {

@@ -10,7 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/base/clock.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::service {
 namespace {
@@ -163,10 +163,10 @@ int exit_code_for(Errc code) noexcept {
 }
 
 void describe(ConfigSchema& schema, CommonConfig& config) {
-  schema.section("log", "Log lines go to stderr, where systemd's journal picks them up.");
-  schema.choice("log.level", &config.log_level, {"debug", "info", "warning", "error"},
+  schema.section("logging", "Lines about what happens go to stderr, where systemd's journal picks them up.");
+  schema.choice("logging.level", &config.log_level, {"debug", "info", "warning", "error"},
                 "Lowest level that is written.");
-  schema.choice("log.format", &config.log_format, {"text", "json"},
+  schema.choice("logging.format", &config.log_format, {"text", "json"},
                 "One line of text or one JSON object per event.");
   schema.section("status", "Read-only HTTP: /metrics (Prometheus), /healthz, /readyz.");
   schema.text("status.listen", &config.status_listen,

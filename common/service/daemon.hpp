@@ -26,7 +26,7 @@ inline constexpr int kExitOk = 0, kExitUsage = 64, kExitUnavailable = 69, kExitS
 /// The exit code for an error that ends a program.
 [[nodiscard]] int exit_code_for(Errc code) noexcept;
 
-/// Keys every daemon has: log.level, log.format, status.listen. Put into each daemon's schema.
+/// Keys every daemon has: logging.level, logging.format, status.listen. Put into each daemon's schema.
 struct CommonConfig {
   std::string log_level = "info";
   std::string log_format = "text";

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "common/base/clock.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "common/transport/chunk_set.hpp"
 #include "common/transport/kafka_handle.hpp"
 #include "common/transport/log_url.hpp"

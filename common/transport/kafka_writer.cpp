@@ -13,7 +13,7 @@
 #include "common/base/check.hpp"
 #include "common/base/clock.hpp"
 #include "common/base/crc32c.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "common/transport/chunk_set.hpp"
 #include "common/transport/kafka_handle.hpp"
 #include "common/transport/log_url.hpp"

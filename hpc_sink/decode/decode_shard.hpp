@@ -15,7 +15,7 @@
 #include <map>
 #include <set>
 
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "hpc_sink/consume/offset_ledger.hpp"
 #include "hpc_sink/consume/patience_clock.hpp"
 #include "hpc_sink/consume/window_budget.hpp"

@@ -153,7 +153,7 @@ TEST_CASE("what --print-config prints is a configuration file with the same valu
   Child first({"--print-config", "--set", "test.slots=9"});
   REQUIRE(first.exit_code() == kExitOk);
   CHECK(first.said.find("slots = 9\n") != std::string::npos);
-  CHECK(first.said.find("[log]\n") != std::string::npos);
+  CHECK(first.said.find("[logging]\n") != std::string::npos);
   const auto path = scratch("printed.toml");
   std::ofstream(path) << first.said;
   Child second({"--config", path.string(), "--print-config"});
@@ -167,7 +167,7 @@ TEST_CASE("--print-config-docs lists every key as a Markdown table", "[daemon]")
   CHECK(child.exit_code() == kExitOk);
   CHECK(child.said.find("| `test.slots` | `4` | a whole number, 1 to 64 | A number. |\n") !=
         std::string::npos);
-  CHECK(child.said.find("| `log.level` | `\"info\"` |") != std::string::npos);
+  CHECK(child.said.find("| `logging.level` | `\"info\"` |") != std::string::npos);
 }
 
 TEST_CASE("the exit code tells what kind of trouble ended a daemon", "[daemon]") {

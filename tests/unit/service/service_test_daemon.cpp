@@ -6,7 +6,7 @@
 #include <thread>
 
 #include "common/service/daemon.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Log lines as they reach stderr.
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 #include <fcntl.h>
 #include <filesystem>

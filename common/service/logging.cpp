@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // spdlog carries the lines (level, lock, stderr); what stands in a line is made here.
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 
 #include <array>
 #include <atomic>

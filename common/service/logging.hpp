@@ -5,7 +5,7 @@
 //     log_info("series started", {{"series", uid.to_string()}, {"images_expected", 1000}});
 //
 // To stderr (journald picks it up): "2026-11-21T20:57:03.123Z info  agent  series started series=…
-// images_expected=1000" or, with log.format = "json", one JSON object a line. Thread-safe. Never from the
+// images_expected=1000" or, with logging.format = "json", one JSON object a line. Thread-safe. Never from the
 // per-pixel path; per-frame faults are counted in metrics and logged through LogLimiter.
 #pragma once
 
