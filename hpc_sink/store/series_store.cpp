@@ -7,7 +7,7 @@
 #include <algorithm>
 
 #include "common/base/clock.hpp"
-#include "common/service/log.hpp"
+#include "common/service/logging.hpp"
 #include "hpc_sink/store/file_names.hpp"
 
 namespace ff::sink {
