@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // inspect_block: what a block says about itself, for people and scripts.
+#include <algorithm>
 #include <cstdio>
 
 #include "kernels/codec.hpp"
 #include "kernels/format/block_header.hpp"
+#include "kernels/format/sections.hpp"
 
 namespace ff::kernels {
 namespace {
@@ -45,7 +47,7 @@ class JsonObject {
   std::string text_;
 };
 
-std::string summary(const BlockHeader& header) {
+JsonObject summary(const BlockHeader& header) {
   JsonObject json;
   json.put("version", "\"0.1\"")
       .word("kind", kind_name(header.kind))
@@ -65,7 +67,41 @@ std::string summary(const BlockHeader& header) {
       .put("pixel_crc", hex(header.pixel_crc))
       .put("payload_crc", hex(header.payload_crc))
       .put("header_crc", hex(header.header_crc));
-  return json.close();
+  return json;
+}
+
+void add_setup(JsonObject& json, const PredictorSetup& setup) {
+  json.word("context_source", setup.source == ContextSource::scale ? "scale" : "rate")
+      .number("level_bits", setup.levels.level_bits)
+      .word("level_map", setup.levels.kind == LevelMapKind::packed ? "packed" : "offset")
+      .put("base", std::to_string(setup.levels.base))
+      .number("sentinels", setup.levels.sentinels.size())
+      .number("packed_levels", setup.levels.packed.size())
+      .number("state_shift_up", setup.up)
+      .number("state_shift_down", setup.down);
+}
+
+// What the sections say, where the whole block is at hand and sound.
+void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block) {
+  if (header.kind != BlockKind::predicted || block.size() < header.block_bytes) return;
+  const auto payload =
+      parse_payload(block.subspan(kBlockHeaderBytes, header.block_bytes - kBlockHeaderBytes), header.tile);
+  if (!payload.ok()) return;
+  if (payload->setup) add_setup(json, *payload->setup);
+  if (payload->prior) json.number("prior_block_pixels", std::uint64_t{1} << payload->prior->log2_block);
+  if (payload->mask != nullptr) {
+    json.number("masked_pixels", payload->mask->classes.size() -
+                                     static_cast<std::size_t>(std::ranges::count(payload->mask->classes, 0)));
+  }
+  if (payload->tables != nullptr) json.number("contexts", payload->tables->frequencies.size());
+  std::size_t lane_bytes = 0;
+  for (const ByteSpan stream : payload->streams) lane_bytes += stream.size();
+  json.number("smoothing", payload->group.smoothing)
+      .number("scale_smoothing", payload->group.scale_smoothing)
+      .number("mean_frames", payload->group.mean_frames)
+      .number("scale_frames", payload->group.scale_frames)
+      .number("streams", payload->group.streams)
+      .number("lane_bytes", lane_bytes);
 }
 
 }  // namespace
@@ -80,7 +116,9 @@ Result<BlockInfo> inspect_block(ByteSpan block) {
   info.place = header.place;
   info.block_bytes = header.block_bytes;
   info.exact = (header.required & static_cast<std::uint32_t>(Feature::lossy)) == 0;
-  info.summary_json = summary(header);
+  JsonObject json = summary(header);
+  if (!dtype_is_float(header.tile.dtype)) add_sections(json, header, block);
+  info.summary_json = json.close();
   return info;
 }
 

@@ -139,10 +139,13 @@ std::int64_t LevelCodec::value(std::uint32_t level) const noexcept {
     return map_.sentinels[level_mask_ - level];
   if (map_.kind == LevelMapKind::packed)
     return map_.packed[std::min<std::size_t>(level, map_.packed.size() - 1)];
+  std::int64_t value = map_.base + level;
   for (const Moved& move : moved_) {
-    if (move.to == level) return map_.base + move.from;
+    if (move.to == level) value = map_.base + move.from;
   }
-  return map_.base + level;
+  // Modulo the pixel type's width, as block.md has it.
+  const ValueRange range = value_range(dtype_);
+  return value > range.high ? value - (std::int64_t{1} << (8 * dtype_bytes(dtype_))) : value;
 }
 
 namespace {

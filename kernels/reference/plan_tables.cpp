@@ -17,6 +17,7 @@ namespace {
 using Histogram = std::array<std::uint32_t, kSymbols>;
 
 constexpr std::uint64_t kCellSamplesMin = 96;  // fewer do not make a histogram
+constexpr std::uint64_t kTrialCells = 24;      // cells of a quick estimate
 constexpr std::uint32_t kValueModeRate = 8;    // levels: below, tokens are the levels themselves
 constexpr std::uint32_t kSpreadPerToken = 10;  // mean distance / 2^k stays below this many tokens
 constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
@@ -81,7 +82,7 @@ bool wants_split(const Cell& cell, const PredictorSetup& setup) noexcept {
 
 // First grouping: enough samples in each cell to choose its raw bits; modes never mix.
 std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& statistics,
-                              const PredictorSetup& setup) {
+                              const PredictorSetup& setup, std::uint64_t samples_min) {
   // Short packed lists are combs: which levels occur matters more than how far they are from the prediction.
   const bool comb = setup.levels.kind == LevelMapKind::packed && setup.levels.packed.size() < kEscape;
   const std::uint64_t value_key_end = comb ? std::uint64_t{1} << 15
@@ -95,7 +96,7 @@ std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& stat
   for (std::uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
     const bool residual = is_residual(bucket);
     const bool fresh = cells.empty() || cells.back().form.residual != residual ||
-                       (cells.back().count >= kCellSamplesMin && statistics[bucket].count != 0);
+                       (cells.back().count >= samples_min && statistics[bucket].count != 0);
     if (fresh) {
       cells.emplace_back();
       cells.back().form.residual = residual;
@@ -107,7 +108,7 @@ std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& stat
   }
   // A small last cell joins the one before it.
   for (std::size_t i = cells.size(); i-- > 1;) {
-    if (cells[i].count >= kCellSamplesMin || cells[i - 1].form.residual != cells[i].form.residual) continue;
+    if (cells[i].count >= samples_min || cells[i - 1].form.residual != cells[i].form.residual) continue;
     cells[i - 1].form.buckets = static_cast<std::uint8_t>(cells[i - 1].form.buckets + cells[i].form.buckets);
     cells[i - 1].count += cells[i].count;
     cells[i - 1].distance += cells[i].distance;
@@ -270,11 +271,14 @@ Frequencies normalize(Histogram histogram, bool sampled) {
 }  // namespace
 
 FixedBits estimate_cost(const SampleRecords& records, const PredictorSetup& setup) {
-  auto cells = first_cells(bucket_statistics(records, setup), setup);
+  // About as many cells as a plan has classes; what the sample's chance seems to gain is charged back.
+  const std::uint64_t samples_min = std::max(kCellSamplesMin, std::uint64_t{records.size()} / kTrialCells);
+  auto cells = first_cells(bucket_statistics(records, setup), setup, samples_min);
   fill_histograms(cells, records, setup);
   FixedBits cost = 0;
   for (const Cell& cell : cells) {
     cost += cell_cost(cell.histograms, cell.form) + cell.form.raw_bits * cell.count * kOneBit;
+    cost += symbols(cell) * kChancePerSymbol;
     for (const Histogram& histogram : cell.histograms)
       cost += histogram[kEscape] * setup.levels.level_bits * kOneBit;
   }
@@ -283,7 +287,7 @@ FixedBits estimate_cost(const SampleRecords& records, const PredictorSetup& setu
 
 ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup,
                            std::uint64_t ratio_256) {
-  auto cells = first_cells(bucket_statistics(records, setup), setup);
+  auto cells = first_cells(bucket_statistics(records, setup), setup, kCellSamplesMin);
   fill_histograms(cells, records, setup);
   for (Cell& cell : cells) cell.cost = cell_cost(cell.histograms, cell.form);
   join_cells(cells, ratio_256);

@@ -109,7 +109,10 @@ class Planner {
 
   void choose_group() {
     const std::size_t pixels = body_.shape.pixels() * frames_.size();
-    BandSample sample(body_.shape, frames_.size(), std::max(kTrialSampleMin, pixels / kTrialShare));
+    // The first group of a tile decides for long: it may look at more.
+    const std::size_t share = body_.memory.known ? kTrialShare : kTrialShare / 4;
+    const std::size_t least = body_.memory.known ? kTrialSampleMin : 4 * kTrialSampleMin;
+    BandSample sample(body_.shape, frames_.size(), std::max(least, pixels / share));
     sample.read(frames_, codec_, mask());
     if (!body_.memory.known) return choose_group_afresh(sample);
     if (resets()) plan_->prior = make_prior(setup(), body_.memory.prior_block, body_.memory.prior_weight);
