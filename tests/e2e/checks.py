@@ -27,15 +27,15 @@ def expand(ranges: list[list[int]]) -> list[int]:
 
 def frames_in(stream: dict, state: str, stage: str | None = None) -> list[int]:
     """Frame numbers of a stream in a state ("lost", stage "receive"), from the ledger's JSON."""
-    return sorted(frame for entry in stream["ranges"].get(state, [])
+    return sorted(frame for entry in stream["frames"].get(state, [])
                   if stage is None or entry.get("stage") == stage for frame in expand(entry["frames"]))
 
 
 def assert_ledger_closes(series: dict) -> None:
-    assert series["closed"], series
+    assert series["closed"] and series["closes"], series
     for stream in series["streams"]:
-        assert sum(stream["states"].values()) == stream["expected"], stream
-        listed = [f for entries in stream["ranges"].values() for entry in entries for f in expand(entry["frames"])]
+        assert sum(stream["counts"].values()) == stream["expected"], stream
+        listed = [f for entries in stream["frames"].values() for entry in entries for f in expand(entry["frames"])]
         assert sorted(listed) == list(range(stream["expected"])), "every frame number stands in exactly one state"
 
 

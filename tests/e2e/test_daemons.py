@@ -116,4 +116,4 @@ def test_the_ten_line_python_sender_of_the_document_works(bin_dir, tmp_path):
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
         (series,) = path.wait_until_closed()
         assert_ledger_closes(series)
-        assert series["streams"][0]["states"]["stored_exact"] == series["streams"][0]["expected"] > 0
+        assert series["streams"][0]["counts"]["stored_exact"] == series["streams"][0]["expected"] > 0

@@ -55,14 +55,14 @@ def test_unreadable_images_are_damaged_or_lost_never_stored(fault, kind, bin_dir
 def test_harmless_faults_lose_nothing(fault, bin_dir, tmp_path):
     path, series, expected, _ = run(bin_dir, tmp_path, fault)
     (stream,) = series["streams"]
-    assert stream["states"]["stored_exact"] == len(expected)
+    assert stream["counts"]["stored_exact"] == len(expected)
     assert_pixels_equal(path.store, series, expected)
 
 
 def test_after_an_abort_the_rest_is_not_acquired(bin_dir, tmp_path):
     path, series, expected, _ = run(bin_dir, tmp_path, "abort=10")
     (stream,) = series["streams"]
-    assert stream["states"]["stored_exact"] == 10
+    assert stream["counts"]["stored_exact"] == 10
     assert frames_in(stream, "not_acquired") == list(range(10, len(expected)))
     assert_pixels_equal(path.store, series, expected, set(range(10, len(expected))))
 

@@ -152,11 +152,17 @@ class PathRunner:
             raise PathError(f"replay ended with {done.returncode}: {done.stderr[-2000:]}")
         return json.loads(done.stdout)
 
+    def foreframe_json(self, *arguments: str):
+        """What `foreframe ARGUMENTS --json` prints; None when the command fails."""
+        done = subprocess.run([str(self.bin_dir / "foreframe"), *arguments, "--json"], capture_output=True, text=True,
+                              timeout=60, check=False)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
     def ledger(self) -> list[dict]:
-        """All series of the store, as `foreframe ledger show --json` tells them; [] while there is none."""
-        command = [str(self.bin_dir / "foreframe"), "ledger", "show", "--store", str(self.store), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return json.loads(done.stdout)["series"] if done.returncode == 0 and done.stdout.strip() else []
+        """The full account of every series in the store; [] while there is none."""
+        store = ("--store", str(self.store))
+        listed = self.foreframe_json("ledger", "list", *store) or []
+        return [self.foreframe_json("ledger", "show", series["series_uid"], *store) for series in listed]
 
     def wait_until_closed(self, series_count: int = 1, timeout_s: float = 120) -> list[dict]:
         """Waits until so many series are closed in the store's ledger; returns the ledger."""
