@@ -16,7 +16,7 @@ constexpr std::uint64_t kSpotStream = 4ull << 60;
 constexpr std::uint64_t kCycleFrames = 3600;
 constexpr double kWidthsShown = 3;
 constexpr int kSpotRadius = 5;
-constexpr std::size_t kPixelsPerSpot = 2500;  // about 0.5 % of spots shine in a frame
+constexpr std::size_t kPixelsPerSpot = 400;  // about 1 % of the spots shine in a frame
 
 double peak(double squared_distance) { return 1 / ((1 + squared_distance) * (1 + squared_distance)); }
 
