@@ -178,25 +178,29 @@ struct EncoderStream {
 
   void put_bits(std::uint32_t& x, std::uint32_t value, unsigned bits) noexcept {
     const bool leaves = (std::uint64_t{x} << bits) >> 32 != 0;
+    out[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
     out -= leaves ? 1 : 0;
-    *out = leaves ? static_cast<std::uint16_t>(x) : *out;
     x = leaves ? x >> 16 : x;
     x = x << bits | (value & ((1u << bits) - 1));
   }
 
-  void put_group(const std::uint32_t* symbols, const Level* levels, std::size_t count,
+  // kAll: every one of the 32 lanes codes a pixel, so none is asked.
+  template <bool kAll>
+  void put_group(const std::uint32_t* symbols, const Level* levels, std::size_t pixels,
                  const EncoderEntry* entries) noexcept {
+    const std::size_t count = kAll ? kLanes : pixels;
     bool any_raw = false, any_second = false;
     for (std::size_t i = 0; i < count; ++i) {
-      if (symbols[i] == kInactive) continue;
+      if (!kAll && symbols[i] == kInactive) continue;
       any_raw = any_raw || entries[symbols[i]].raw_bits != 0;
       any_second = any_second || entries[symbols[i]].raw_bits > 16;
     }
     for (std::size_t i = count; any_second && i-- > 0;) {
-      if (symbols[i] != kInactive && entries[symbols[i]].raw_bits > 16) put_bits(state[i], levels[i], 16);
+      if ((kAll || symbols[i] != kInactive) && entries[symbols[i]].raw_bits > 16)
+        put_bits(state[i], levels[i], 16);
     }
     for (std::size_t i = count; any_raw && i-- > 0;) {
-      if (symbols[i] == kInactive) continue;
+      if (!kAll && symbols[i] == kInactive) continue;
       const unsigned bits = entries[symbols[i]].raw_bits;
       const std::uint64_t level = levels[i];
       if (bits != 0)
@@ -204,13 +208,13 @@ struct EncoderStream {
                  bits > 16 ? bits - 16 : bits);
     }
     for (std::size_t i = count; i-- > 0;) {
-      if (symbols[i] == kInactive) continue;
+      if (!kAll && symbols[i] == kInactive) continue;
       const EncoderEntry entry = entries[symbols[i]];
       std::uint32_t x = state[i];
-      if (x >= std::uint32_t{entry.frequency} << (32 - kProbabilityBits)) {
-        *--out = static_cast<std::uint16_t>(x);
-        x >>= 16;
-      }
+      const bool leaves = x >= std::uint32_t{entry.frequency} << (32 - kProbabilityBits);
+      out[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
+      out -= leaves ? 1 : 0;
+      x = leaves ? x >> 16 : x;
       const std::uint32_t q = x / entry.frequency;
       state[i] = (q << kProbabilityBits) + (x - q * entry.frequency) + entry.start;
     }
@@ -254,12 +258,14 @@ struct DecoderStream {
     in += wants ? 1 : 0;
   }
 
-  void get_group(const std::uint32_t* contexts, const Level* bases, Level* levels, std::size_t count,
+  template <bool kAll>
+  void get_group(const std::uint32_t* contexts, const Level* bases, Level* levels, std::size_t pixels,
                  const std::uint32_t* entries, unsigned level_bits) noexcept {
+    const std::size_t count = kAll ? kLanes : pixels;
     std::array<std::uint8_t, kLanes> tokens{}, bits{};
     bool any_raw = false, any_second = false;
     for (std::size_t i = 0; i < count; ++i) {
-      if (contexts[i] == kInactive) continue;
+      if (!kAll && contexts[i] == kInactive) continue;
       std::uint32_t x = state[i];
       const std::uint32_t entry =
           entries[(contexts[i] >> 8) << kProbabilityBits | (x & (kProbabilityScale - 1))];
@@ -337,7 +343,12 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::B
   for (std::size_t t = frames.size(); t-- > 0;) {
     for (std::size_t g = groups; g-- > 0;) {
       const std::size_t at = t * pixels + g * kLanes, count = std::min(kLanes, pixels - g * kLanes);
-      streams[g % group.streams].put_group(symbols.get() + at, levels.get() + at, count, entries.data());
+      auto& stream = streams[g % group.streams];
+      if (count == kLanes && !predictor.masked()) {
+        stream.template put_group<true>(symbols.get() + at, levels.get() + at, count, entries.data());
+      } else {
+        stream.template put_group<false>(symbols.get() + at, levels.get() + at, count, entries.data());
+      }
     }
     for (std::size_t s = 0; s < group.streams; ++s) {
       if (2 * words_of(s) > bytes_max) return std::nullopt;
@@ -370,8 +381,15 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
     }
     for (std::size_t g = 0; g < groups; ++g) {
       const std::size_t at = g * kLanes, count = std::min(kLanes, pixels - at);
-      streams[g % payload.group.streams].get_group(contexts.get() + at, bases.get() + at, levels.get() + at,
-                                                   count, entries.data(), state.setup.levels.level_bits);
+      auto& stream = streams[g % payload.group.streams];
+      const std::uint8_t level_bits = state.setup.levels.level_bits;
+      if (count == kLanes && !predictor.masked()) {
+        stream.template get_group<true>(contexts.get() + at, bases.get() + at, levels.get() + at, count,
+                                        entries.data(), level_bits);
+      } else {
+        stream.template get_group<false>(contexts.get() + at, bases.get() + at, levels.get() + at, count,
+                                         entries.data(), level_bits);
+      }
     }
     for (std::uint32_t row = 0; row < tile.rows; ++row) {
       predictor.learn_row(row, levels.get() + row * cols);

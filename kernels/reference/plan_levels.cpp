@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/base/bytes.hpp"
 namespace ff::kernels::reference {
 namespace {
 
@@ -92,14 +93,41 @@ std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames
 
 }  // namespace
 
+namespace {
+
+// True where some unmasked pixel lies outside [base, base + limit): a loop without branches, for the many rows
+// where none does.
+template <typename Pixel>
+bool any_outside(const std::byte* pixels, const std::uint8_t* hidden, std::size_t cols, std::int64_t base,
+                 std::uint64_t limit) {
+  Pixel outside = 0;
+  for (std::size_t i = 0; i < cols; ++i) {
+    const auto distance =
+        static_cast<Pixel>(load_le<Pixel>(pixels + i * sizeof(Pixel)) - static_cast<Pixel>(base));
+    const bool counts = hidden == nullptr || hidden[i] == 0;
+    outside = static_cast<Pixel>(outside | (distance >= limit && counts ? 1 : 0));
+  }
+  return outside != 0;
+}
+
+bool row_may_lack_levels(const LevelCodec& codec, const std::byte* pixels, const std::uint8_t* hidden,
+                         const FrameShape& tile) {
+  const LevelMap& map = codec.map();
+  if (map.kind != LevelMapKind::offset || dtype_bytes(tile.dtype) != 4) return true;
+  return any_outside<std::uint32_t>(pixels, hidden, tile.cols, map.base, map.first_sentinel_level());
+}
+
+}  // namespace
+
 bool expresses(const LevelCodec& codec, GroupFrames frames, const MaskMap* mask) {
   if (codec.total()) return true;
   for (const FrameView& frame : frames) {
-    const std::size_t width = dtype_bytes(frame.shape.dtype);
-    std::size_t p = 0;
+    const std::size_t width = dtype_bytes(frame.shape.dtype), cols = frame.shape.cols;
     for (std::uint32_t row = 0; row < frame.shape.rows; ++row) {
-      for (std::uint32_t col = 0; col < frame.shape.cols; ++col, ++p) {
-        if (mask != nullptr && mask->classes[p] != 0) continue;
+      const std::uint8_t* hidden = mask == nullptr ? nullptr : &mask->classes[row * cols];
+      if (!row_may_lack_levels(codec, frame.row(row), hidden, frame.shape)) continue;
+      for (std::size_t col = 0; col < cols; ++col) {
+        if (hidden != nullptr && hidden[col] != 0) continue;
         if (!codec.has_level(load_pixel(frame.shape.dtype, frame.row(row) + col * width))) return false;
       }
     }
