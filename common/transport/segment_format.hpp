@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The bytes of a segment file: header of a segment, header of a record, and the checks on both.
-// Private to common/transport.
+// For common/transport, and for archive files (tools/archive/), which are one segment.
 //
 // Format     docs/formats/segment.md, whose tables this file repeats in code.
 // Not here   what a record's key and value mean.

@@ -43,7 +43,8 @@ Result<PushSocket> PushSocket::open(const Options& options) {
   const int done = options.bind ? zmq_bind(push.socket_, options.endpoint.c_str())
                                 : zmq_connect(push.socket_, options.endpoint.c_str());
   if (done != 0) {
-    return fail(Errc::refused,
+    const bool no_endpoint = zmq_errno() == EINVAL || zmq_errno() == EPROTONOSUPPORT;
+    return fail(no_endpoint ? Errc::invalid_argument : Errc::refused,
                 options.endpoint + ": can't " + (options.bind ? "bind" : "connect") + ": " +
                     zmq_strerror(zmq_errno()) +
                     "; an endpoint looks like tcp://127.0.0.1:31001 and belongs to one program");

@@ -22,7 +22,7 @@ class PushSocket {
     int queue_messages = 64;                   ///< ZeroMQ's send high-water mark
     std::chrono::milliseconds linger{30'000};  ///< at closing, how long to wait until all is delivered
   };
-  /// Errors: refused (address in use, bad endpoint).
+  /// Errors: refused (address in use, no such host), invalid_argument (no endpoint).
   [[nodiscard]] static Result<PushSocket> open(const Options& options);
   PushSocket(PushSocket&& other) noexcept;
   PushSocket& operator=(PushSocket&&) = delete;
