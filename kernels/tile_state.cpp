@@ -57,7 +57,8 @@ Result<TileState> TileState::create(const FrameShape& tile) {
 const FrameShape& TileState::shape() const noexcept { return body_->shape; }
 
 std::size_t tile_state_bytes(const FrameShape& tile) noexcept {
-  return sizeof(TileState::Body) + (dtype_is_float(tile.dtype) ? 0 : tile.pixels() * 8);
+  // Mean and scale, each before and after a frame, 2 bytes; the mask 1 byte.
+  return sizeof(TileState::Body) + (dtype_is_float(tile.dtype) ? 0 : (tile.pixels() + kStatePadding) * 9);
 }
 
 }  // namespace ff::kernels

@@ -45,7 +45,7 @@ class FramePredictor {
     }
   }
 
-  // §6.4: masked pixels and sentinels teach nothing.
+  // §6.5: masked pixels and sentinels teach nothing.
   void learn() {
     const std::int32_t mean_gain = gain(state_.frames, group_.mean_frames);
     const std::int32_t scale_gain = gain(state_.frames, group_.scale_frames);

@@ -3,7 +3,7 @@
 // bench_codec: sizes and speeds of the codec beside bitshuffle + LZ4, bitshuffle + zstd-3 and zstd-3, on the
 // same frames in the same run.
 //
-//   bench_codec [--window N] [--device reference|cpu] [--repeat N] [--sizes FILE] [RECORDING ...]
+//   bench_codec [--window N] [--group N] [--device reference|cpu] [--repeat N] [--sizes FILE] [RECORDING ...]
 //
 // Peers compress one frame at a time, bitshuffle in 8 KiB blocks, as HDF5 filter 32008 does. Times are the
 // best of N on one thread; every decoded pixel is compared. --sizes writes the exact sizes and nothing else.
@@ -30,7 +30,7 @@ using ff::kernels::Profile;
 using ff::tests::Recording;
 
 struct Arguments {
-  std::uint32_t window = 16;
+  std::uint32_t window = 16, group = 0;
   Device device = Device::cpu;
   int repeat = 3;
   std::string sizes_file;
@@ -57,7 +57,7 @@ double seconds(const std::function<void()>& work) {
 Measured measure_codec(const Recording& recording, const Arguments& arguments) {
   Measured best;
   for (int round = 0; round < arguments.repeat; ++round) {
-    ff::tests::GroupCodec codec(recording, arguments.device, arguments.window);
+    ff::tests::GroupCodec codec(recording, arguments.device, arguments.window, arguments.group);
     codec.run();
     best.bytes = codec.coded_bytes();
     best.plan_s = std::min(best.plan_s, codec.plan_seconds());
@@ -154,6 +154,8 @@ int main(int argc, char** argv) {
     const bool has_value = i + 1 < argc;
     if (word == "--window" && has_value) {
       arguments.window = static_cast<std::uint32_t>(std::stoul(argv[++i]));
+    } else if (word == "--group" && has_value) {
+      arguments.group = static_cast<std::uint32_t>(std::stoul(argv[++i]));
     } else if (word == "--repeat" && has_value) {
       arguments.repeat = std::stoi(argv[++i]);
     } else if (word == "--sizes" && has_value) {

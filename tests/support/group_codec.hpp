@@ -5,8 +5,8 @@
 #pragma once
 
 #include <algorithm>
-#include <ctime>
 #include <cstring>
+#include <ctime>
 #include <vector>
 
 #include "common/base/check.hpp"
@@ -17,9 +17,13 @@ namespace ff::tests {
 
 class GroupCodec {
  public:
-  /// Windows of `window_frames`, each one key group.
-  GroupCodec(const Recording& recording, kernels::Device device, std::uint32_t window_frames)
-      : recording_(recording), device_(device), window_frames_(window_frames) {
+  /// Windows of `window_frames`, in groups of `group_frames` (0: one group a window).
+  GroupCodec(const Recording& recording, kernels::Device device, std::uint32_t window_frames,
+             std::uint32_t group_frames = 0)
+      : recording_(recording),
+        device_(device),
+        window_frames_(window_frames),
+        group_frames_(group_frames == 0 ? window_frames : group_frames) {
     if (recording.shape.dtype == Dtype::u16) options_.sentinels = kSentinelU16;
     if (recording.shape.dtype == Dtype::i32) options_.sentinels = kSentinelsI32;
   }
@@ -28,8 +32,11 @@ class GroupCodec {
     auto writer = kernels::TileState::create(recording_.shape);
     auto reader = kernels::TileState::create(recording_.shape);
     FF_CHECK(writer.ok() && reader.ok());
-    for (std::uint32_t first = 0; first < recording_.frames; first += window_frames_) {
-      code_window(*writer, *reader, first, std::min(window_frames_, recording_.frames - first));
+    for (std::uint32_t window = 0; window < recording_.frames; window += window_frames_) {
+      const std::uint32_t end = std::min(window + window_frames_, recording_.frames);
+      for (std::uint32_t first = window; first < end; first += group_frames_) {
+        code_group(*writer, *reader, window, first, std::min(group_frames_, end - first));
+      }
     }
   }
 
@@ -42,12 +49,13 @@ class GroupCodec {
   static constexpr std::int64_t kSentinelU16[] = {65535};
   static constexpr std::int64_t kSentinelsI32[] = {-1, -2};
 
-  void code_window(kernels::TileState& writer, kernels::TileState& reader, std::uint32_t first,
-                   std::uint32_t count) {
+  void code_group(kernels::TileState& writer, kernels::TileState& reader, std::uint32_t window,
+                  std::uint32_t first, std::uint32_t count) {
     std::vector<FrameView> frames;
     for (std::uint32_t i = 0; i < count; ++i) frames.push_back(recording_.frame(first + i));
     const std::uint64_t present = count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
-    const kernels::GroupPlace place{0, static_cast<std::uint8_t>(count), present, true};
+    const kernels::GroupPlace place{static_cast<std::uint8_t>(first - window),
+                                    static_cast<std::uint8_t>(count), present, first == window};
     block_.resize(kernels::encoded_size_bound(recording_.shape, count));
     pixels_.resize(count * recording_.shape.bytes());
     std::vector<MutableFrameView> targets;
@@ -79,7 +87,7 @@ class GroupCodec {
 
   const Recording& recording_;
   kernels::Device device_;
-  std::uint32_t window_frames_;
+  std::uint32_t window_frames_, group_frames_;
   kernels::EncodeOptions options_;
   std::vector<std::byte> block_, pixels_;
   std::size_t coded_bytes_ = 0;
