@@ -110,8 +110,13 @@ Status SinkPath::run() {
 void SinkPath::start_threads() {
   for (std::uint64_t i = 0; i < config_.decode_threads; ++i)
     shard_queues_.push_back(std::make_unique<BoundedQueue<ShardTask>>(kShardQueueRecords));
-  for (auto& queue : shard_queues_) decoders_.emplace_back([this, &queue] { decode_loop(*queue); });
+  for (auto& queue : shard_queues_) {
+    decoders_.emplace_back([this, &queue] { decode_loop(*queue); });
+    pthread_setname_np(decoders_.back().native_handle(),
+                       ("decode-" + std::to_string(decoders_.size() - 1)).c_str());
+  }
   storer_ = std::thread([this] { store_loop(); });
+  pthread_setname_np(storer_.native_handle(), "store");
 }
 
 void SinkPath::stop_threads() {

@@ -23,13 +23,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SIMULATED = "sim:eiger2-16m,rows=1062,cols=1028,frames=64,kind=rotation,seed=1"
 DEFAULT_RECORDING = "pilatus6m_thau_centre/pilatus6m_thau_centre.json"
 
-# What each stage takes and how long it was busy with it: (title, daemon, raw bytes, busy seconds).
-STAGES = [
-    ("agent: unpack", "agent", "foreframe_agent_frames_raw_bytes_total", "foreframe_agent_unpack_duration_seconds_sum"),
-    ("agent: encode", "agent", "foreframe_agent_frames_raw_bytes_total", "foreframe_agent_encode_duration_seconds_sum"),
-    ("sink: decode", "sink", "foreframe_sink_raw_bytes_total", "foreframe_sink_decode_duration_seconds_sum"),
-    ("sink: store", "sink", "foreframe_sink_raw_bytes_total", "foreframe_sink_store_duration_seconds_sum"),
-]
+# Whose processor time is reported: (daemon, name of its threads without their number; "" for all of them).
+STAGES = [("agent", "ingest"), ("agent", "window"), ("agent", "encode"), ("agent", "spool"), ("agent", "send"),
+          ("agent", ""), ("collector", ""), ("sink", "decode"), ("sink", "store"), ("sink", "")]
 
 
 def default_source() -> str:
@@ -65,12 +61,12 @@ class Run:
         self.log_url = log_url
         options = (["--rate", rate] if rate else []) + ["--quiet"] + (["--frames", str(frames)] if frames else [])
         with PathRunner(bin_dir, folder, log_url, topic_prefix="demo.path") as path:
-            begin = time.monotonic()
+            before, begin = cpu_seconds(path), time.monotonic()
             self.replay = path.replay(source, *options)
             self.ledger = path.wait_until_closed()[0]
             self.seconds = time.monotonic() - begin
             self.coded_bytes = path.daemons["agent"].metric("foreframe_agent_coded_bytes_total")
-            self.stages = [(title, *busy_rate(path.daemons[daemon], raw, busy)) for title, daemon, raw, busy in STAGES]
+            self.busy_s = {stage: used - before[stage] for stage, used in cpu_seconds(path).items()}
             self.exit_codes = path.stop()
         masters = sorted((path.store / self.ledger["series_uid"]).glob("*_master.h5"))
         if not masters:
@@ -78,9 +74,14 @@ class Run:
         self.master = masters[0]
 
 
-def busy_rate(daemon: Daemon, raw_metric: str, busy_metric: str) -> tuple[float, float]:
-    """Raw bytes a stage took and the seconds it was busy with them; (0, 0) when the daemon doesn't measure it."""
-    return daemon.metric(raw_metric), daemon.metric(busy_metric)
+def cpu_seconds(path: PathRunner) -> dict[tuple[str, str], float]:
+    """Processor time that each stage has used so far."""
+    used = dict.fromkeys(STAGES, 0.0)
+    for daemon, threads in STAGES:
+        for task in Path(f"/proc/{path.daemons[daemon].process.pid}/task").iterdir():
+            if not threads or (task / "comm").read_text().strip().split("-")[0] == threads:
+                used[daemon, threads] += int((task / "schedstat").read_text().split()[0]) / 1e9
+    return used
 
 
 def compare(master: Path, expected: numpy.ndarray, frames: int) -> tuple[int, str]:
@@ -119,7 +120,7 @@ def size_with_zstd(expected: numpy.ndarray, frames: int) -> int:
 def ledger_lines(ledger: dict) -> list[str]:
     lines = []
     for stream in ledger["streams"]:
-        parts = [f"{count} {state}" for state, count in (stream.get("states") or stream["counts"]).items() if count]
+        parts = [f"{count} {state.replace('_', ' ')}" for state, count in stream["counts"].items() if count]
         name = f"stream {stream['stream']}: " if len(ledger["streams"]) > 1 else ""
         closes = "closes" if stream["closes"] else "does NOT close: " + "; ".join(stream["open"])
         lines.append(f"{name}{stream['expected']} expected = {' + '.join(parts) or '0'} ({closes})")
@@ -146,13 +147,13 @@ def report(run: Run, source: str, expected: numpy.ndarray, scratch: Path) -> boo
           + (f"; {difference}" if difference else ""))
     print("\nSize         of the same frames")
     for name, size in sizes.items():
-        print(f"  {name:<18}{megabytes(size):>14}   {raw / size if size else 0:6.2f} : 1   {size * 8 / (raw / expected.itemsize):6.3f} bit/pixel")
-    print("\nThroughput   raw bytes per second of work, one core each")
-    for title, count, seconds in run.stages:
-        if seconds > 0:
-            print(f"  {title:<18}{megabytes(count / seconds):>14}/s")
-    print(f"  {'detector to file':<18}{megabytes(raw / run.seconds):>14}/s   {run.seconds:.2f} s from the first frame to the closed file,"
-          f"\n{'':34}     the detector sent for {run.replay['seconds']:.2f} s of it")
+        print(f"  {name:<24}{megabytes(size):>18}   {raw / size if size else 0:6.2f} : 1   {size * 8 / (raw / expected.itemsize):6.3f} bit/pixel")
+    print("\nThroughput   raw bytes per second of processor time")
+    for (daemon, threads), seconds in run.busy_s.items():
+        rate = f"{megabytes(raw / seconds)}/s" if seconds > 0.001 else "too quick to tell"
+        print(f"  {daemon + ': ' + (threads or 'all threads'):<24}{rate:>18}")
+    print(f"  {'all, by the clock':<24}{megabytes(raw / run.seconds) + '/s':>18}   {run.seconds:.2f} s from the first frame "
+          f"to the closed file;\n{'':47}the detector sent for {run.replay['seconds']:.2f} s of it")
     master = os.path.relpath(run.master)
     print(f"""
 File         {master}
