@@ -90,7 +90,10 @@ std::size_t encode_raw(TileState& state, const EncodePlan& plan, GroupFrames fra
 
 // What the next plan may start from.
 void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetup& setup) {
-  memory.no_packing = memory.no_packing || (plan.setup && !plan.place.key && memory.known);
+  if (plan.setup && plan.setup->levels.kind == LevelMapKind::packed) {
+    if (!plan.place.key && memory.repacked < 255) ++memory.repacked;
+    memory.packed = plan.setup->levels.packed;
+  }
   memory.known = true;
   memory.source = setup.source;
   memory.level_bits = setup.levels.level_bits;

@@ -35,7 +35,8 @@ struct PlannerMemory {
   bool known = false;
   ContextSource source = ContextSource::rate;
   std::uint8_t level_bits = 0;
-  bool no_packing = false;
+  std::vector<std::int64_t> packed;  ///< every value that a list of used values has had
+  std::uint8_t repacked = 0;         ///< how often a list proved too short inside a window
   GroupSetup group;
   std::uint8_t prior_weight = 2;
   std::uint8_t prior_block = 4;

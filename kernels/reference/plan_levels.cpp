@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kValuesWanted = 16384;
 constexpr std::int64_t kStateMax = 32767;
 constexpr unsigned kUpMax = 12;
+constexpr unsigned kRepackedMax = 12;
 
 bool is_sentinel(std::int64_t value, const EncodeOptions& options) {
   return std::ranges::find(options.sentinels, value) != options.sentinels.end();
@@ -68,10 +69,12 @@ bool looks_like_comb(const std::vector<std::int64_t>& sorted) {
 
 // Inside the percentiles only values that occur; outside all of them, so that a new extreme has a level.
 std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames,
-                                      const EncodeOptions& options, const MaskMap* mask, std::int64_t base,
-                                      std::int64_t core_low, std::int64_t core_high) {
+                                      const EncodeOptions& options, const MaskMap* mask,
+                                      const PlannerMemory& memory, std::int64_t base, std::int64_t core_low,
+                                      std::int64_t core_high) {
   const ValueRange range = value_range(tile.dtype);
   std::vector<bool> used(static_cast<std::size_t>(range.high - range.low) + 1, false);
+  for (const std::int64_t value : memory.packed) used[static_cast<std::size_t>(value - range.low)] = true;
   for (const FrameView& frame : frames) {
     std::size_t p = 0;
     for (std::uint32_t row = 0; row < tile.rows; ++row) {
@@ -136,7 +139,7 @@ bool expresses(const LevelCodec& codec, GroupFrames frames, const MaskMap* mask)
 }
 
 PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
-                          const MaskMap* mask, bool wide, bool no_packing) {
+                          const MaskMap* mask, bool wide, const PlannerMemory& memory) {
   const ValueRange range = value_range(tile.dtype);
   const auto values = sample_values(tile, frames, options, mask);
   const std::int64_t low = percentile(values, 1), high = percentile(values, 999);
@@ -144,8 +147,9 @@ PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const Enco
   setup.levels.level_bits = static_cast<std::uint8_t>(8 * dtype_bytes(tile.dtype));
   setup.levels.sentinels.assign(options.sentinels.begin(), options.sentinels.end());
   setup.levels.base = choose_base(low, high, range);
-  if (!no_packing && setup.levels.level_bits <= 16 && looks_like_comb(values)) {
-    auto packed = used_values(tile, frames, options, mask, setup.levels.base, percentile(values, 10),
+  const bool give_up = memory.repacked >= kRepackedMax;
+  if (!give_up && setup.levels.level_bits <= 16 && looks_like_comb(values)) {
+    auto packed = used_values(tile, frames, options, mask, memory, setup.levels.base, percentile(values, 10),
                               percentile(values, 990));
     if (!packed.empty() && packed.size() <= setup.levels.first_sentinel_level() && packed.size() < 65536) {
       setup.levels.kind = LevelMapKind::packed;

@@ -11,11 +11,11 @@
 
 namespace ff::kernels::reference {
 
-/// Chooses map and fixed point; the context source is left to the caller. `wide`: do not narrow 32-bit types;
-/// `no_packing`: an earlier list of this window proved too short.
+/// Chooses map and fixed point; the context source is left to the caller. `wide`: do not narrow 32-bit types. A
+/// list of used values holds those of `memory` too; lists that keep proving too short are given up.
 [[nodiscard]] PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames,
                                         const EncodeOptions& options, const MaskMap* mask, bool wide,
-                                        bool no_packing);
+                                        const PlannerMemory& memory);
 
 /// True where every unmasked pixel of the group has a level.
 [[nodiscard]] bool expresses(const LevelCodec& codec, GroupFrames frames, const MaskMap* mask);

@@ -64,8 +64,7 @@ class Planner {
     }
     const bool wide =
         carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
-    const bool no_packing = carry_on || body_.memory.no_packing;
-    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, no_packing);
+    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, body_.memory);
     plan_->setup->source = body_.memory.source;
     plan_->mask = mask_;
     codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
@@ -117,15 +116,17 @@ class Planner {
     if (!body_.memory.known) return choose_group_afresh(sample);
     if (resets()) plan_->prior = make_prior(setup(), body_.memory.prior_block, body_.memory.prior_weight);
     start(sample, plan_->prior);
+    // Young streams of short groups have not seen much yet: they try everything.
+    const std::ptrdiff_t reach = body_.memory.groups < 16 ? 4 : 1;
     switch (body_.memory.groups % 4) {
-      case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, 1); break;
+      case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, reach); break;
       case 2:
         if (setup().source == ContextSource::scale) {
-          try_field(sample, &GroupSetup::scale_smoothing, kSmoothings, 1);
+          try_field(sample, &GroupSetup::scale_smoothing, kSmoothings, reach);
           break;
         }
         [[fallthrough]];
-      default: try_field(sample, &GroupSetup::smoothing, kSmoothings, 1); break;
+      default: try_field(sample, &GroupSetup::smoothing, kSmoothings, reach); break;
     }
   }
 
