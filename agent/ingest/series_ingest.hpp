@@ -25,7 +25,7 @@ struct SeriesIngestOptions {
   std::string source;  ///< name of the FrameSource
   WindowLimits limits;
   std::uint32_t first_stream = 0;
-  std::uint64_t pool_frames = 0;  ///< per stream; 0 = as the window plan needs
+  std::uint64_t pool_frames = 0;                ///< per stream; 0 = as the window plan needs
   std::uint64_t frame_bytes_max = 80ull << 20;  ///< uncompressed, all channels together
   std::uint64_t frame_jump_max = 1'000'000;
   std::vector<std::int64_t> sentinels;  ///< empty: by pixel type
