@@ -13,6 +13,7 @@ constexpr std::size_t kCommentColumns = 100;
 /// `text` as comment lines of at most kCommentColumns, broken between words.
 std::string comment(std::string_view text) {
   std::istringstream words{std::string(text)};
+  if (text.empty()) return "";
   std::string lines, line = "#", word;
   while (words >> word) {
     if (line.size() + 1 + word.size() > kCommentColumns) {
@@ -41,7 +42,8 @@ std::string ConfigSchema::render() const {
     text += "\n" + comment(section.doc) + "[" + section.name + "]\n";
     for (const ConfigField& field : body_->fields) {
       if (section_of(field.key) != section.name) continue;
-      text += comment(field.doc + " (" + field.expected + ")");
+      text += comment(field.doc);
+      if (field.expected != "text") text += comment("Takes " + field.expected + ".");
       text += std::string(name_of(field.key)) + " = " + field.format() + "\n";
     }
   }
