@@ -301,66 +301,116 @@ struct DecoderStream {
   }
 };
 
+// Symbols (context << 8 | token) and levels of a whole group, frame after frame.
+template <typename Level>
+struct GroupTokens {
+  std::unique_ptr<std::uint32_t[]> symbols;
+  std::unique_ptr<Level[]> levels;
+  bool masked = false;
+};
+
+template <typename Level>
+void tokenize_row(const Level* levels, const Level* bases, std::size_t cols,
+                  std::uint32_t* symbols) noexcept {
+  for (std::size_t i = 0; i < cols; ++i) {
+    const auto distance = static_cast<Level>((levels[i] >> (symbols[i] & 15)) - bases[i]);
+    const std::uint32_t token = std::min<std::uint32_t>(distance, kEscape);
+    symbols[i] = symbols[i] == kInactive ? kInactive : (symbols[i] & ~255u) | token;
+  }
+}
+
+template <typename Level>
+GroupTokens<Level> tokenize_group(TileState::Body& body, const GroupSetup& group, GroupFrames frames) {
+  const std::size_t pixels = body.shape.pixels(), cols = body.shape.cols;
+  GroupTokens<Level> tokens{std::make_unique_for_overwrite<std::uint32_t[]>(pixels * frames.size()),
+                            std::make_unique_for_overwrite<Level[]>(pixels * frames.size()), false};
+  RowPredictor<Level> predictor(body.shape, *body.predictor, group);
+  tokens.masked = predictor.masked();
+  std::vector<Level> bases(cols + kRowPadding);
+  for (std::size_t t = 0; t < frames.size(); ++t) {
+    for (std::uint32_t row = 0; row < body.shape.rows; ++row) {
+      std::uint32_t* symbols = tokens.symbols.get() + t * pixels + row * cols;
+      Level* levels = tokens.levels.get() + t * pixels + row * cols;
+      body.predictor->codec.levels_of_row(frames[t].row(row), cols, levels);
+      predictor.predict_row(row, symbols, bases.data());
+      tokenize_row(levels, bases.data(), cols, symbols);
+      predictor.learn_row(row, levels);
+    }
+    predictor.end_frame();
+  }
+  return tokens;
+}
+
+// All streams of a group, each writing downwards in memory of its own that no frame can overrun.
+template <typename Level>
+class StreamEncoder {
+ public:
+  StreamEncoder(const PredictorState& state, std::size_t streams, std::size_t pixels, std::size_t bytes_max)
+      : entries_(encoder_entries(*state.tables, state.setup.levels.level_bits)),
+        pixels_(pixels),
+        bytes_max_(bytes_max) {
+    const std::size_t frame_words = (pixels / kLanes / streams + 2) * 3 * kLanes;
+    words_max_ = bytes_max / 2 + frame_words + 2 * kLanes;
+    memory_ = std::make_unique_for_overwrite<std::uint16_t[]>(streams * words_max_);
+    streams_.resize(streams);
+    for (std::size_t s = 0; s < streams; ++s) {
+      streams_[s].state.fill(kLaneStart);
+      streams_[s].out = end_of(s);
+    }
+  }
+
+  /// False once a stream alone is larger than the group may become.
+  [[nodiscard]] bool put_frame(const std::uint32_t* symbols, const Level* levels, bool masked) noexcept {
+    for (std::size_t g = (pixels_ + kLanes - 1) / kLanes; g-- > 0;) {
+      const std::size_t at = g * kLanes, count = std::min(kLanes, pixels_ - at);
+      auto& stream = streams_[g % streams_.size()];
+      if (count == kLanes && !masked) {
+        stream.template put_group<true>(symbols + at, levels + at, count, entries_.data());
+      } else {
+        stream.template put_group<false>(symbols + at, levels + at, count, entries_.data());
+      }
+    }
+    for (std::size_t s = 0; s < streams_.size(); ++s) {
+      if (2 * static_cast<std::size_t>(end_of(s) - streams_[s].out) > bytes_max_) return false;
+    }
+    return true;
+  }
+
+  [[nodiscard]] std::vector<std::vector<std::uint16_t>> finish() {
+    std::vector<std::vector<std::uint16_t>> words(streams_.size());
+    for (std::size_t s = 0; s < streams_.size(); ++s) {
+      streams_[s].out -= 2 * kLanes;
+      std::memcpy(streams_[s].out, streams_[s].state.data(), 4 * kLanes);
+      words[s].assign(streams_[s].out, end_of(s));
+    }
+    return words;
+  }
+
+ private:
+  [[nodiscard]] std::uint16_t* end_of(std::size_t s) const noexcept {
+    return memory_.get() + (s + 1) * words_max_;
+  }
+
+  std::vector<EncoderEntry> entries_;
+  std::size_t pixels_, bytes_max_, words_max_ = 0;
+  std::unique_ptr<std::uint16_t[]> memory_;
+  std::vector<EncoderStream<Level>> streams_;
+};
+
 template <typename Level>
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
                                                                     const GroupSetup& group,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
-  PredictorState& state = *body.predictor;
-  const FrameShape& tile = body.shape;
-  const std::size_t pixels = tile.pixels(), groups = (pixels + kLanes - 1) / kLanes, cols = tile.cols;
-  const auto symbols = std::make_unique_for_overwrite<std::uint32_t[]>(pixels * frames.size());
-  const auto levels = std::make_unique_for_overwrite<Level[]>(pixels * frames.size());
-  RowPredictor<Level> predictor(tile, state, group);
-  std::vector<Level> bases(cols + kRowPadding);
-  for (std::size_t t = 0; t < frames.size(); ++t) {
-    for (std::uint32_t row = 0; row < tile.rows; ++row) {
-      std::uint32_t* row_symbols = symbols.get() + t * pixels + row * cols;
-      Level* row_levels = levels.get() + t * pixels + row * cols;
-      state.codec.levels_of_row(frames[t].row(row), cols, row_levels);
-      predictor.predict_row(row, row_symbols, bases.data());
-      for (std::size_t i = 0; i < cols; ++i) {
-        const auto distance = static_cast<Level>((row_levels[i] >> (row_symbols[i] & 15)) - bases[i]);
-        const std::uint32_t token = std::min<std::uint32_t>(distance, kEscape);
-        row_symbols[i] = row_symbols[i] == kInactive ? kInactive : (row_symbols[i] & ~255u) | token;
-      }
-      predictor.learn_row(row, row_levels);
-    }
-    predictor.end_frame();
-  }
-  const auto entries = encoder_entries(*state.tables, state.setup.levels.level_bits);
-  const std::size_t frame_words = (groups / group.streams + 1) * 3 * kLanes;
-  const std::size_t words_max = bytes_max / 2 + frame_words + 2 * kLanes;
-  const auto memory = std::make_unique_for_overwrite<std::uint16_t[]>(group.streams * words_max);
-  std::array<EncoderStream<Level>, kStreamsMax> streams;
-  for (std::size_t s = 0; s < group.streams; ++s) {
-    streams[s].state.fill(kLaneStart);
-    streams[s].out = memory.get() + (s + 1) * words_max;
-  }
-  const auto words_of = [&](std::size_t s) {
-    return static_cast<std::size_t>(memory.get() + (s + 1) * words_max - streams[s].out);
-  };
+  const std::size_t pixels = body.shape.pixels();
+  const GroupTokens<Level> tokens = tokenize_group<Level>(body, group, frames);
+  StreamEncoder<Level> encoder(*body.predictor, group.streams, pixels, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
-    for (std::size_t g = groups; g-- > 0;) {
-      const std::size_t at = t * pixels + g * kLanes, count = std::min(kLanes, pixels - g * kLanes);
-      auto& stream = streams[g % group.streams];
-      if (count == kLanes && !predictor.masked()) {
-        stream.template put_group<true>(symbols.get() + at, levels.get() + at, count, entries.data());
-      } else {
-        stream.template put_group<false>(symbols.get() + at, levels.get() + at, count, entries.data());
-      }
-    }
-    for (std::size_t s = 0; s < group.streams; ++s) {
-      if (2 * words_of(s) > bytes_max) return std::nullopt;
-    }
+    const std::size_t at = t * pixels;
+    if (!encoder.put_frame(tokens.symbols.get() + at, tokens.levels.get() + at, tokens.masked))
+      return std::nullopt;
   }
-  std::vector<std::vector<std::uint16_t>> words(group.streams);
-  for (std::size_t s = 0; s < group.streams; ++s) {
-    streams[s].out -= 2 * kLanes;
-    std::memcpy(streams[s].out, streams[s].state.data(), 4 * kLanes);
-    words[s].assign(streams[s].out, memory.get() + (s + 1) * words_max);
-  }
-  return words;
+  return encoder.finish();
 }
 
 template <typename Level>

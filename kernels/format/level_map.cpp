@@ -125,7 +125,11 @@ std::uint32_t LevelCodec::level(std::int64_t value) const noexcept {
   for (std::size_t j = 0; j < map_.sentinels.size(); ++j) {
     if (value == map_.sentinels[j]) return level_mask_ - static_cast<std::uint32_t>(j);
   }
-  if (map_.kind == LevelMapKind::packed) return rank_[static_cast<std::size_t>(value - map_.base)];
+  if (map_.kind == LevelMapKind::packed) {
+    // Masked pixels of a row come here too; theirs may be any value, and their level is never used.
+    const auto at = static_cast<std::uint64_t>(value - map_.base);
+    return at < rank_.size() ? rank_[at] : 0;
+  }
   const auto level = static_cast<std::uint32_t>(offset_level(value));
   for (const Moved& move : moved_) {
     if (move.from == level) return move.to;

@@ -147,3 +147,24 @@ TEST_CASE("inspect tells what a block is made of", "[codec]") {
     CHECK(info->summary_json.find(word) != std::string::npos);
   }
 }
+
+TEST_CASE("masked pixels may hold values that a list of used values lacks", "[plan]") {
+  const FrameShape tile{Dtype::u8, 60, 60};
+  FrameStack comb = tests::integrating_frames(tile, 4, 10, 40, 3, 9);
+  for (auto& pixel : comb.pixels) pixel = static_cast<std::byte>(std::to_integer<unsigned>(pixel) * 4 + 40);
+  std::vector<std::uint8_t> mask(tile.pixels(), 0);
+  for (std::size_t p = 0; p < 100; ++p) mask[p] = 1;
+  for (std::size_t t = 0; t < 4; ++t) {
+    for (std::size_t p = 0; p < 100; ++p) comb.set(t, p, p % 2 == 0 ? 0 : 255);
+  }
+  EncodeOptions options;
+  options.mask = mask;
+  auto writer = *TileState::create(tile);
+  const auto block = encode(writer, {0, 4, 15, true}, comb, options);
+  REQUIRE(writer.body().predictor->setup.levels.kind == LevelMapKind::packed);
+  CHECK(writer.body().predictor->setup.levels.base > 0);
+  auto reader = *TileState::create(tile);
+  FrameStack decoded(tile, 4);
+  REQUIRE(decode_group(Device::cpu, reader, block, decoded.mutable_views()).ok());
+  CHECK(decoded.pixels == comb.pixels);
+}
