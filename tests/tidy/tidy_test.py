@@ -20,7 +20,7 @@ from pathlib import Path
 import include_table
 
 ROOT = Path(__file__).resolve().parents[2]
-CPP = (".hpp", ".cpp", ".h", ".cu", ".cuh")
+CPP = (".hpp", ".cpp", ".inl", ".h", ".cu", ".cuh")
 SOURCES = CPP + (".py", ".sh", ".proto", ".sv", ".v")
 SAME_NAME_IS_FINE = {"README.md", "CMakeLists.txt", "__init__.py", "conftest.py", ".gitignore", "Makefile"}
 # Written in two halves, so that this file passes its own check.

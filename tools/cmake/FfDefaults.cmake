@@ -42,13 +42,6 @@ endif()
 # ff_library(name SOURCES ... LINK ... [PRIVATE_LINK ...]): target ff_<name>, alias ff::<name>.
 function(ff_library name)
   cmake_parse_arguments(ARG "" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
-  if(NOT ARG_SOURCES)  # headers only
-    add_library(ff_${name} INTERFACE)
-    add_library(ff::${name} ALIAS ff_${name})
-    target_link_libraries(ff_${name} INTERFACE ${ARG_LINK})
-    target_include_directories(ff_${name} INTERFACE "${PROJECT_SOURCE_DIR}")
-    return()
-  endif()
   add_library(ff_${name} STATIC ${ARG_SOURCES})
   add_library(ff::${name} ALIAS ff_${name})
   target_link_libraries(ff_${name} PUBLIC ${ARG_LINK} PRIVATE ff_options ${ARG_PRIVATE_LINK})
