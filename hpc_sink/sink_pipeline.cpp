@@ -246,6 +246,7 @@ void SinkPath::decode_loop(BoundedQueue<ShardTask>& queue) {
 }
 
 void SinkPath::store_loop() {
+  if (const Status prepared = prepare_hdf5(); !prepared.ok()) give_up(prepared.error());
   while (!store_queue_.finished()) {
     auto task = store_queue_.pop_for(kPoll);
     metrics_.store_queue.set(static_cast<double>(store_queue_.size()));

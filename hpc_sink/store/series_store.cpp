@@ -31,6 +31,14 @@ bool same_frames(const DataFileIndex& a, const DataFileIndex& b) {
   return a.frame_numbers == b.frame_numbers && a.pixel_crcs == b.pixel_crcs;
 }
 
+// A window waits for room only while nothing of it, and of its file, is gone. From here on the way back is to
+// begin again at the committed offsets, whatever the reason.
+Status must_begin_again(Status status) {
+  if (!status.ok() && status.error().code == Errc::disk_full)
+    return fail(Errc::io_error, status.error().message);
+  return status;
+}
+
 }  // namespace
 
 std::filesystem::path catalogue_path(const std::filesystem::path& store) {
@@ -47,10 +55,11 @@ Result<std::optional<WindowFates>> SeriesStore::known_fates(const WindowKey& key
   return known;
 }
 
-void SeriesStore::count_frames(const FinishedWindow& window, const std::optional<WindowFates>& known) {
+void SeriesStore::count_frames(const FinishedWindow& window, bool known, std::uint64_t skip) {
   (window.complete ? shared_.metrics.windows_complete : shared_.metrics.windows_incomplete).add();
   if (known) {
-    shared_.metrics.frames_late.add(static_cast<double>(window.frames.size()));
+    for (const DecodedFrame& frame : window.frames)
+      if ((skip >> frame.position & 1) == 0) shared_.metrics.frames_late.add();
     return;
   }
   for (const FrameFate fate : window.fates) {
@@ -87,7 +96,7 @@ Status SeriesStore::add(FinishedWindow& window) {
       FF_TRY(catalogue_->add_windows(window.key.stream, {fates}, nullptr));
     shared_.offsets.done(window.tickets);
   }
-  count_frames(window, known);
+  count_frames(window, known.has_value(), skip);
   reported_.insert(window.key);
   series_.at(window.key.stream.series).last_activity_ns = shared_.clock.now_ns();
   window.lease = {};
@@ -101,11 +110,14 @@ Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip) {
   const Status written = file.append(window, skip);
   if (!written.ok() && file.intact() && written.error().code == Errc::disk_full) {
     // What the file holds is whole and has its room: make it durable, and let this window wait.
+    const Error full = written.error();
     if (file.frames() > 0)
       FF_TRY(finish_file(entry));
     else
       abandon_file(entry);
+    return full;
   }
+  if (!written.ok() && !file.intact()) return must_begin_again(written);
   if (!written.ok()) return written;
   OpenFile& open = entry->second;
   open.tickets.insert(open.tickets.end(), window.tickets.begin(), window.tickets.end());
@@ -166,7 +178,9 @@ Status SeriesStore::publish_file(DataFile& file, std::string& name) {
   return fail(Errc::too_large, "more than a million files of one stream: raise file.max_size");
 }
 
-Status SeriesStore::finish_file(OpenFiles::iterator entry) {
+Status SeriesStore::finish_file(OpenFiles::iterator entry) { return must_begin_again(make_durable(entry)); }
+
+Status SeriesStore::make_durable(OpenFiles::iterator entry) {
   OpenFile open = std::move(entry->second);
   files_.erase(entry);
   DataFile& file = *open.file;

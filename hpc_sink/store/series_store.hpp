@@ -119,9 +119,10 @@ class SeriesStore {
   [[nodiscard]] Result<OpenFiles::iterator> file_for(const FinishedWindow& window);
   [[nodiscard]] Result<DataFileHead> next_head(const FinishedWindow& window) const;
   [[nodiscard]] Status finish_file(OpenFiles::iterator entry);
+  [[nodiscard]] Status make_durable(OpenFiles::iterator entry);
   [[nodiscard]] Status publish_file(DataFile& file, std::string& name);
   void abandon_file(OpenFiles::iterator entry);
-  void count_frames(const FinishedWindow& window, const std::optional<WindowFates>& known);
+  void count_frames(const FinishedWindow& window, bool known, std::uint64_t skip);
 
   // series
   void note_start(OpenSeries& series, const foreframe::wire::SeriesStart& start);

@@ -236,8 +236,8 @@ TEST_CASE("two channels of one detector come together in one master file", "[sin
   const auto log = log_of(low);
   append_to(*log, high, high.records);
   REQUIRE(run_over(log, quick_config(store.path())).summary.ok());
-  CHECK(read_master(master_of(low, store.path()), options.shape).frames == low.frames);
-  CHECK(read_master(master_of(low, store.path()), options.shape, "data_threshold_2").frames == high.frames);
+  CHECK((read_master(master_of(low, store.path()), options.shape).frames == low.frames));
+  CHECK((read_master(master_of(low, store.path()), options.shape, "data_threshold_2").frames == high.frames));
 }
 
 TEST_CASE("every pixel type and compression reads back as it was", "[sink][path]") {
@@ -250,7 +250,7 @@ TEST_CASE("every pixel type and compression reads back as it was", "[sink][path]
       auto config = quick_config(store.path());
       config.store_compression = compression;
       REQUIRE(run_over(log_of(series), config).summary.ok());
-      CHECK(read_master(master_of(series, store.path()), series.options.shape).frames == series.frames);
+      CHECK((read_master(master_of(series, store.path()), series.options.shape).frames == series.frames));
     }
   }
 }
