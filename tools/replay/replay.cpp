@@ -173,8 +173,11 @@ class Replay {
   }
 
   Status send_stray_images(SeriesReport& series) {
+    if (series.name.id == 0)
+      return fail(Errc::invalid_argument,
+                  "--fault stray-images: no series is older than series 0; use --series-id");
     SeriesName& stray = series.stray_of;
-    stray = name_series(series.name.id > 1 ? series.name.id - 1 : series.name.id + 1000);
+    stray = name_series(series.name.id - 1);
     for (std::uint64_t frame = 0; frame < kStrayImages; ++frame) {
       FF_ASSIGN(ImageMessage image, messages_.image(stray, frame));
       FF_TRY(send_or_fail(image.parts));
