@@ -14,7 +14,6 @@
 namespace ff::kernels::cpu::avx2 {
 
 #include "kernels/cpu/generic_codec.inl"
-
 }  // namespace ff::kernels::cpu::avx2
 
 #pragma GCC pop_options

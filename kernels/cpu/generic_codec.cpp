@@ -11,5 +11,4 @@
 namespace ff::kernels::cpu::generic {
 
 #include "kernels/cpu/generic_codec.inl"
-
 }  // namespace ff::kernels::cpu::generic
