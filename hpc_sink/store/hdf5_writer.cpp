@@ -41,6 +41,9 @@ bool names_full_disk(const std::string& text) {
 }  // namespace
 
 Status prepare_hdf5() {
+  // A file that HDF5 could not close (disk full) stays in its tables, and its own clean-up at exit crashes on it
+  // (1.10.8). All files are closed by their owners, so there is nothing to clean up.
+  H5dont_atexit();
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   return register_bitshuffle_filter();
 }
