@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Progress and errors of the scripts in tools/: sourced, not run. Every step says what it does and how long it
-# took; what a step's commands print goes to a log, of which the end is shown when the step fails.
+# took; what a step's commands print goes to a log, of which the telling lines and the end are shown when the step fails.
 
 if [[ -t 1 ]]; then
   FF_BOLD=$'\e[1m' FF_RED=$'\e[31m' FF_RESET=$'\e[0m'
@@ -45,7 +45,9 @@ run_step() {
   if ((status == 0)); then
     printf '   done in %s\n' "$(elapsed $((SECONDS - start)))"
   else
-    printf '   failed after %s; the end of %s:\n' "$(elapsed $((SECONDS - start)))" "$log" >&2
+    printf '   failed after %s; from %s:\n' "$(elapsed $((SECONDS - start)))" "$log" >&2
+    grep -nE 'error:|FAILED|\*\*\*|Error [0-9]|ERROR|AddressSanitizer|runtime error' "$log" | cut -c1-240 | head -n 40 | sed 's/^/   | /' >&2
+    printf '   | ...\n' >&2
     tail -n "${FF_TAIL_LINES:-40}" "$log" | sed 's/^/   | /' >&2
   fi
   return "$status"
