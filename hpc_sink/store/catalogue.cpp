@@ -204,18 +204,19 @@ Status Catalogue::add_windows(const StreamKey& stream, const std::vector<WindowF
   return written;
 }
 
-Status Catalogue::set_closed(const Uuid& series, std::int64_t utc_ns, const std::string& reason) {
-  return Statement(database_, "UPDATE series SET closed_utc_ns = ?, close_reason = ? WHERE uid = ?")
-      .bind(utc_ns)
-      .bind_text(reason)
+Status Catalogue::set_open(const Uuid& series) {
+  return Statement(database_, "UPDATE series SET closed_utc_ns = 0, close_reason = '' WHERE uid = ?")
       .bind_text(series.to_string())
       .run();
 }
 
-Status Catalogue::set_master(const Uuid& series, const std::string& name) {
-  return Statement(database_, "UPDATE series SET master = ? WHERE uid = ?")
-      .bind_text(name)
-      .bind_text(series.to_string())
+Status Catalogue::set_closed(const SeriesRow& series) {
+  return Statement(database_,
+                   "UPDATE series SET closed_utc_ns = ?, close_reason = ?, master = ? WHERE uid = ?")
+      .bind(series.closed_utc_ns)
+      .bind_text(series.close_reason)
+      .bind_text(series.master)
+      .bind_text(series.uid.to_string())
       .run();
 }
 

@@ -71,8 +71,9 @@ class Catalogue {
   /// One transaction: the file (when `file` is given) and the windows' fates, each merged with what is known.
   [[nodiscard]] Status add_windows(const StreamKey& stream, const std::vector<WindowFates>& windows,
                                    const FileRow* file);
-  [[nodiscard]] Status set_closed(const Uuid& series, std::int64_t utc_ns, const std::string& reason);
-  [[nodiscard]] Status set_master(const Uuid& series, const std::string& name);
+  [[nodiscard]] Status set_open(const Uuid& series);
+  /// Time, reason and master in one step, so that a series called closed always has its master in place.
+  [[nodiscard]] Status set_closed(const SeriesRow& series);
 
   [[nodiscard]] Result<std::vector<SeriesRow>> series() const;
   [[nodiscard]] Result<std::vector<StreamRow>> streams(const Uuid& series) const;

@@ -129,7 +129,7 @@ class SeriesStore {
   void note_end(OpenSeries& series, std::uint32_t stream, const foreframe::wire::SeriesEnd& end);
   [[nodiscard]] std::string close_reason(const Uuid& uid, const OpenSeries& series) const;
   [[nodiscard]] Status close_series(const Uuid& uid, const std::string& reason);
-  [[nodiscard]] Status write_master_of(const Uuid& uid);
+  [[nodiscard]] Status write_master_of(SeriesRow& series);
   void update_counts();
 
   StoreOptions options_;

@@ -22,7 +22,7 @@ Status SeriesStore::meet(const StreamRow& stream, const std::string& detector) {
   const auto known = series_.find(uid);
   if (known != series_.end() && known->second.streams.contains(stream.key.stream)) return {};
   FF_TRY(catalogue_->add_stream(stream, detector, utc_now_ns()));
-  FF_TRY(catalogue_->set_closed(uid, 0, ""));
+  FF_TRY(catalogue_->set_open(uid));
   FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
   for (const SeriesRow& row : rows)
     if (row.uid == uid) FF_TRY(load_series(row));
@@ -113,26 +113,31 @@ Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
     const auto entry = next++;
     if (std::get<0>(entry->first).series == uid) FF_TRY(finish_file(entry));
   }
-  FF_TRY(catalogue_->set_closed(uid, utc_now_ns(), reason));
-  FF_TRY(write_master_of(uid));
+  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
+  const auto row = std::find_if(rows.begin(), rows.end(), [&](const SeriesRow& r) { return r.uid == uid; });
+  if (row == rows.end())
+    return fail(Errc::not_found, "series " + uid.to_string() + " is not in the catalogue");
+  SeriesRow closed = *row;
+  closed.closed_utc_ns = utc_now_ns();
+  closed.close_reason = reason;
+  FF_TRY(write_master_of(closed));
+  // Last of all: a sink killed before this line closes the series again, with the same result.
+  FF_TRY(catalogue_->set_closed(closed));
   series_.erase(uid);
   update_counts();
   return {};
 }
 
-Status SeriesStore::write_master_of(const Uuid& uid) {
-  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
-  const auto row = std::find_if(rows.begin(), rows.end(), [&](const SeriesRow& r) { return r.uid == uid; });
-  if (row == rows.end())
-    return fail(Errc::not_found, "series " + uid.to_string() + " is not in the catalogue");
-  const auto ledger = build_ledger(*catalogue_, *row);
+/// Writes the master of a series as it is when closed, and names it in `series`.
+Status SeriesStore::write_master_of(SeriesRow& series) {
+  const auto ledger = build_ledger(*catalogue_, series);
   if (!ledger.ok() && ledger.error().code == Errc::out_of_range) {
     service::log_error("no master file: the series' end says more frames than a ledger holds",
-                       {{"series", uid.to_string()}, {"why", ledger.error().message}});
+                       {{"series", series.uid.to_string()}, {"why", ledger.error().message}});
     return {};
   }
   if (!ledger.ok()) return ledger.error();
-  const std::string name = master_file_name(uid, row->detector);
+  const std::string name = master_file_name(series.uid, series.detector);
   const std::filesystem::path path = options_.folder / name, part = part_path(path, options_.sink);
   std::filesystem::create_directories(path.parent_path());
   Status written = write_master(part, *catalogue_, *ledger, options_.master);
@@ -144,10 +149,10 @@ Status SeriesStore::write_master_of(const Uuid& uid) {
     return written;
   }
   options_.step(StoreStep::master_renamed);
-  FF_TRY(catalogue_->set_master(uid, name));
+  series.master = name;
   shared_.metrics.masters_written.add();
-  service::log_info("series closed", {{"series", uid.to_string()},
-                                      {"reason", row->close_reason},
+  service::log_info("series closed", {{"series", series.uid.to_string()},
+                                      {"reason", series.close_reason},
                                       {"master", name},
                                       {"ledger_closes", ledger->closes()}});
   return {};

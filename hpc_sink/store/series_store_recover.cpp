@@ -29,11 +29,8 @@ Status SeriesStore::recover() {
   }
   if (code) return fail(Errc::io_error, "reading " + options_.folder.string() + ": " + code.message());
   FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
-  for (const SeriesRow& row : rows) {
+  for (const SeriesRow& row : rows)
     if (row.closed_utc_ns == 0) FF_TRY(load_series(row));
-    // Killed between closing the series and writing its master.
-    if (row.closed_utc_ns != 0 && row.master.empty()) FF_TRY(write_master_of(row.uid));
-  }
   update_counts();
   return {};
 }
