@@ -51,8 +51,7 @@ def test_the_agent_prints_its_memory_bound_and_refuses_to_pass_its_limit(bin_dir
 def test_every_listener_is_on_loopback_unless_told_otherwise(bin_dir):
     for name in DAEMONS:
         for line in ask(bin_dir, name, "--print-config").stdout.splitlines():
-            key = line.split("=")[0].strip()
-            if key in ("listen", "bind"):
+            if line.split("=")[0].strip() == "listen":
                 assert "127.0.0.1" in line, f"{name}: {line}"
 
 
@@ -70,10 +69,11 @@ def test_garbage_on_every_socket_is_counted_and_stops_nothing(bin_dir, tmp_path)
             detector.send(message)
             link.send_multipart([message, message])
         deadline = time.monotonic() + 20
-        while time.monotonic() < deadline and path.daemons["agent"].metric("foreframe_agent_messages_unreadable_total") < len(garbage):
+        agent, collector = path.daemons["agent"], path.daemons["collector"]
+        while time.monotonic() < deadline and agent.metric("foreframe_agent_faults_total") < len(garbage):
             time.sleep(0.1)
-        assert path.daemons["agent"].metric("foreframe_agent_messages_unreadable_total") >= len(garbage)
-        assert path.daemons["collector"].metric("foreframe_collector_messages_malformed_total") >= 1
+        assert agent.metric("foreframe_agent_faults_total") >= len(garbage)
+        assert collector.metric("foreframe_collector_link_malformed_total") >= 1
         context.destroy(linger=0)
         path.replay(source.argument, "--rate", "max")
         series = path.wait_until_closed()[-1]
@@ -111,7 +111,8 @@ def test_the_ten_line_python_sender_of_the_document_works(bin_dir, tmp_path):
     """docs/formats/plain.md promises that ten lines suffice; these are the ten lines."""
     text = (ROOT / "docs" / "formats" / "plain.md").read_text()
     sender = text.split("```python\n")[1].split("```")[0]
-    with PathRunner(bin_dir, tmp_path, f"log://{tmp_path}/log", source="plain") as path:
+    with PathRunner(bin_dir, tmp_path, f"log://{tmp_path}/log", source="plain",
+                    settings={"agent": {"source.bind": "true"}}) as path:
         program = sender.replace("31001", str(path.detector_port))
         subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
         (series,) = path.wait_until_closed()

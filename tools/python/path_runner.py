@@ -38,7 +38,7 @@ class Daemon:
     def __init__(self, program: Path, name: str, folder: Path, settings: dict[str, object]):
         self.name, self.log_path, self.status_port = name, folder / f"{name}.log", free_port()
         settings = {"status.listen": f"127.0.0.1:{self.status_port}", **settings}
-        arguments = [str(program)]
+        arguments = [str(program), "--no-config"]
         for key, value in settings.items():
             arguments += ["--set", f"{key}={value}"]
         self.arguments = arguments
