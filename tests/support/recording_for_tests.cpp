@@ -2,14 +2,13 @@
 // Recordings: the few JSON fields a test needs, read by hand so that no test program compiles a JSON library.
 #include "tests/support/recording_for_tests.hpp"
 
-#include <zstd.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <zstd.h>
 
 #include "common/base/check.hpp"
 
