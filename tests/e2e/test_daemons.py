@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from checks import assert_ledger_closes, assert_pixels_equal
+from checks import assert_ledger_closes, assert_pixels_equal, frames_in
 from path_runner import Daemon, PathRunner
 from recordings import simulated_sources
 
@@ -98,6 +98,27 @@ def test_a_daemon_killed_in_mid_series_loses_nothing(victim, bin_dir, tmp_path):
         (series,) = path.wait_until_closed()
         assert_ledger_closes(series)
         assert_pixels_equal(path.store, series, expected)
+
+
+def test_an_agent_killed_in_mid_series_accounts_for_every_frame(bin_dir, tmp_path):
+    """What the dead agent held in memory is lost and named; all else is stored, under one series."""
+    source = simulated_sources()[0]
+    expected = source.pixels(bin_dir, tmp_path)
+    with PathRunner(bin_dir, tmp_path, f"log://{tmp_path}/log", settings={"agent": {"series.idle_timeout": "3 s"}}) as path:
+        command = [str(bin_dir / "foreframe"), "replay", source.argument, "--bind",
+                   f"tcp://127.0.0.1:{path.detector_port}", "--rate", "20"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as sender:
+            time.sleep(1.2)
+            path.daemons["agent"].process.kill()
+            path.daemons["agent"].process.wait()
+            path.start("agent").wait_ready()
+            assert sender.wait(60) == 0
+        (series,) = path.wait_until_closed()
+        assert_ledger_closes(series)
+        (stream,) = series["streams"]
+        gone = set(frames_in(stream, "lost")) | set(frames_in(stream, "not_acquired"))
+        assert len(gone) < len(expected) / 2
+        assert_pixels_equal(path.store, series, expected, gone)
 
 
 def test_metrics_health_and_readiness_answer(bin_dir, tmp_path):
