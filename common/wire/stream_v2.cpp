@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+//
+// The three messages, as tables of fields. Arrays are in stream_v2_array.cpp, times in stream_v2_time.cpp.
 #include "common/wire/stream_v2.hpp"
 
-#include <array>
-#include <charconv>
-#include <chrono>
 #include <span>
+#include <type_traits>
 #include <utility>
 
 #include "common/wire/cbor_reader.hpp"
@@ -12,118 +12,7 @@
 namespace ff::wire::stream_v2 {
 namespace {
 
-constexpr std::uint64_t kTagRowMajor = 40, kTagColumnMajor = 1040, kTagCompressed = 56500;
-constexpr std::uint64_t kTagTypedFirst = 64, kTagTypedLast = 87;
-
-// ---------------------------------------------------------------- arrays
-
-struct ElementType {
-  Dtype dtype;
-  bool big_endian;
-};
-
-/// RFC 8746: the tag's low bits are float, signed, little-endian and the width.
-Result<ElementType> element_type_of(std::uint64_t tag) {
-  switch (tag) {
-    case 64:
-    case 68: return ElementType{Dtype::u8, false};  // 68: clamped arithmetic, the same bytes
-    case 65: return ElementType{Dtype::u16, true};
-    case 66: return ElementType{Dtype::u32, true};
-    case 69: return ElementType{Dtype::u16, false};
-    case 70: return ElementType{Dtype::u32, false};
-    case 72: return ElementType{Dtype::i8, false};
-    case 73: return ElementType{Dtype::i16, true};
-    case 74: return ElementType{Dtype::i32, true};
-    case 77: return ElementType{Dtype::i16, false};
-    case 78: return ElementType{Dtype::i32, false};
-    case 80: return ElementType{Dtype::f16, true};
-    case 81: return ElementType{Dtype::f32, true};
-    case 84: return ElementType{Dtype::f16, false};
-    case 85: return ElementType{Dtype::f32, false};
-    default:
-      return fail(Errc::dtype_unsupported, "typed array tag " + std::to_string(tag) +
-                                               "; 8, 16 and 32-bit integers and float16, float32 are read");
-  }
-}
-
-Status read_compressed(CborReader& in, ArrayView& array) {
-  FF_ASSIGN(auto parts, in.enter_array());
-  if (parts.open_ended || parts.left != 3)
-    return fail(Errc::malformed, "tag 56500 holds [algorithm, element size, bytes]");
-  FF_ASSIGN(array.compression, in.read_text(32));
-  FF_ASSIGN(const std::uint64_t element_bytes, in.read_unsigned());
-  if (element_bytes > 16) return fail(Errc::malformed, "tag 56500 names an element size above 16");
-  array.compressor_element_bytes = static_cast<std::uint32_t>(element_bytes);
-  FF_ASSIGN(const CborItem bytes, in.next());
-  if (bytes.kind != CborKind::byte_string) return fail(Errc::malformed, "tag 56500 holds no byte string");
-  array.bytes = bytes.bytes;
-  return {};
-}
-
-Status read_typed(CborReader& in, ArrayView& array) {
-  FF_ASSIGN(const CborItem tag, in.next());
-  if (tag.kind != CborKind::tag || tag.number < kTagTypedFirst || tag.number > kTagTypedLast)
-    return fail(Errc::dtype_unsupported, "array is no typed array (tags 64 to 87)");
-  FF_ASSIGN(const ElementType type, element_type_of(tag.number));
-  array.dtype = type.dtype;
-  array.big_endian = type.big_endian;
-  FF_ASSIGN(const CborItem content, in.peek());
-  if (content.kind == CborKind::tag && content.number == kTagCompressed) return read_compressed(in, array);
-  if (content.kind != CborKind::byte_string)
-    return fail(Errc::malformed, "typed array holds neither bytes nor tag 56500");
-  FF_TRY(in.next());
-  array.bytes = content.bytes;
-  return {};
-}
-
-Status read_dimensions(CborReader& in, ArrayView& array) {
-  FF_ASSIGN(auto dimensions, in.enter_array());
-  std::array<std::uint64_t, 2> sizes{1, 1};
-  std::size_t count = 0;
-  while (true) {
-    FF_ASSIGN(const bool another, in.more(dimensions));
-    if (!another) break;
-    if (count == 2) return fail(Errc::shape_mismatch, "array has more than two dimensions");
-    FF_ASSIGN(sizes[count], in.read_unsigned());
-    ++count;
-  }
-  if (count == 0 || sizes[0] == 0 || sizes[1] == 0) return fail(Errc::shape_mismatch, "array of size zero");
-  if (sizes[0] > kArrayBytesMax || sizes[1] > kArrayBytesMax)
-    return fail(Errc::too_large, "array dimension above " + std::to_string(kArrayBytesMax));
-  array.rows = static_cast<std::uint32_t>(count == 1 ? 1 : sizes[0]);
-  array.cols = static_cast<std::uint32_t>(count == 1 ? sizes[0] : sizes[1]);
-  return {};
-}
-
-/// A bare typed array is one row; a compressed one tells its size in the framing's first 8 bytes.
-Status infer_row(ArrayView& array) {
-  std::uint64_t raw_bytes = array.bytes.size();
-  if (!array.compression.empty()) {
-    if (array.bytes.size() < 8) return fail(Errc::truncated, "compressed array without a size");
-    raw_bytes = load_be64(array.bytes.data());
-  }
-  if (raw_bytes > kArrayBytesMax) return fail(Errc::too_large, "array above 1 GiB");
-  array.rows = 1;
-  array.cols = static_cast<std::uint32_t>(raw_bytes / dtype_bytes(array.dtype));
-  if (array.cols == 0) return fail(Errc::shape_mismatch, "array of size zero");
-  return {};
-}
-
-Status check_size(const ArrayView& array) {
-  const std::uint64_t pixels = std::uint64_t{array.rows} * array.cols;  // both at most 2^30
-  if (pixels > kArrayBytesMax / dtype_bytes(array.dtype)) return fail(Errc::too_large, "array above 1 GiB");
-  if (array.compression.empty() && array.bytes.size() != array.raw_bytes())
-    return fail(Errc::shape_mismatch, "array of " + std::to_string(array.rows) + " x " +
-                                          std::to_string(array.cols) + " " +
-                                          std::string(dtype_name(array.dtype)) + " has " +
-                                          std::to_string(array.bytes.size()) + " bytes");
-  return {};
-}
-
 // ---------------------------------------------------------------- typed fields
-
-template <typename T>
-using Read = Result<T> (*)(CborReader&);
 
 Result<std::string> read_string(CborReader& in) {
   FF_ASSIGN(const std::string_view text, in.read_text(kTextBytesMax));
@@ -393,26 +282,6 @@ Result<Message> parse_as(CborReader in, std::span<const Field<Record>> fields, u
 
 }  // namespace
 
-Result<ArrayView> parse_array(ByteSpan item) {
-  CborReader in(item, kCborDepthMax);
-  ArrayView array;
-  FF_ASSIGN(const CborItem head, in.peek());
-  const bool shaped =
-      head.kind == CborKind::tag && (head.number == kTagRowMajor || head.number == kTagColumnMajor);
-  if (shaped) {
-    array.column_major = head.number == kTagColumnMajor;
-    FF_TRY(in.next());
-    FF_ASSIGN(auto parts, in.enter_array());
-    if (parts.open_ended || parts.left != 2)
-      return fail(Errc::malformed, "tags 40 and 1040 hold [dimensions, array]");
-    FF_TRY(read_dimensions(in, array));
-  }
-  FF_TRY(read_typed(in, array));
-  if (!shaped) FF_TRY(infer_row(array));
-  FF_TRY(check_size(array));
-  return array;
-}
-
 Result<Message> parse(ByteSpan message, Seen* seen) {
   Seen local;
   Seen& told = seen != nullptr ? *seen : local;
@@ -426,77 +295,6 @@ Result<Message> parse(ByteSpan message, Seen* seen) {
   if (told.type == "end") return parse_as<End>(in, kEndFields, kSeriesId, told);
   return fail(Errc::unsupported_feature,
               "message type '" + told.type.substr(0, 64) + "' is not start, image or end");
-}
-
-Result<std::int64_t> rational_to_ns(const Rational& seconds) {
-  if (seconds.denominator == 0) return fail(Errc::malformed, "time with denominator 0");
-  __extension__ using Wide = unsigned __int128;
-  const Wide ns = Wide{seconds.numerator} * 1'000'000'000u / seconds.denominator;
-  if (ns > static_cast<Wide>(INT64_MAX)) return fail(Errc::out_of_range, "time beyond 292 years");
-  return static_cast<std::int64_t>(ns);
-}
-
-namespace {
-
-/// `count` decimal digits at `at`, which moves on.
-Result<std::int64_t> digits(std::string_view text, std::size_t& at, std::size_t count) {
-  std::int64_t value = 0;
-  const bool room = at + count <= text.size();
-  const auto parsed = room ? std::from_chars(text.data() + at, text.data() + at + count, value)
-                           : std::from_chars_result{text.data(), std::errc::invalid_argument};
-  if (!room || parsed.ec != std::errc{} || parsed.ptr != text.data() + at + count || value < 0)
-    return fail(Errc::malformed,
-                "'" + std::string(text.substr(0, 64)) + "' is no date like 2026-11-21T20:57:03Z");
-  at += count;
-  return value;
-}
-
-/// Fraction of a second in ns, rounded down; digits beyond the ninth are passed over.
-std::int64_t fraction_ns(std::string_view text, std::size_t& at) {
-  std::int64_t ns = 0, unit = 100'000'000;
-  if (at >= text.size() || text[at] != '.') return 0;
-  for (++at; at < text.size() && text[at] >= '0' && text[at] <= '9'; ++at) {
-    ns += (text[at] - '0') * unit;
-    unit /= 10;
-  }
-  return ns;
-}
-
-Result<std::int64_t> offset_seconds(std::string_view text, std::size_t& at) {
-  if (at < text.size() && (text[at] == 'Z' || text[at] == 'z')) return ++at, std::int64_t{0};
-  if (at >= text.size()) return std::int64_t{0};  // some detectors leave the zone out: taken as UTC
-  const std::int64_t sign = text[at] == '-' ? -1 : 1;
-  if (text[at] != '-' && text[at] != '+') return fail(Errc::malformed, "date with a broken time zone");
-  ++at;
-  FF_ASSIGN(const std::int64_t hours, digits(text, at, 2));
-  if (at < text.size() && text[at] == ':') ++at;
-  FF_ASSIGN(const std::int64_t minutes, digits(text, at, 2));
-  return sign * (hours * 3600 + minutes * 60);
-}
-
-}  // namespace
-
-Result<std::int64_t> parse_date(std::string_view text) {
-  std::size_t at = 0;
-  std::int64_t parts[6];
-  constexpr std::size_t kWidths[6] = {4, 2, 2, 2, 2, 2};
-  for (int i = 0; i < 6; ++i) {
-    FF_ASSIGN(parts[i], digits(text, at, kWidths[i]));
-    if (i < 5) ++at;  // the separator, whichever it is
-  }
-  const std::int64_t ns = fraction_ns(text, at);
-  FF_ASSIGN(const std::int64_t offset, offset_seconds(text, at));
-  const std::chrono::year_month_day day{std::chrono::year(static_cast<int>(parts[0])),
-                                        std::chrono::month(static_cast<unsigned>(parts[1])),
-                                        std::chrono::day(static_cast<unsigned>(parts[2]))};
-  if (!day.ok() || parts[3] > 23 || parts[4] > 59 || parts[5] > 60 || at != text.size())
-    return fail(Errc::malformed,
-                "'" + std::string(text.substr(0, 64)) + "' is no date like 2026-11-21T20:57:03Z");
-  if (parts[0] < 1678 || parts[0] > 2261)
-    return fail(Errc::out_of_range, "date beyond what nanoseconds can say");
-  const std::int64_t days = std::chrono::sys_days(day).time_since_epoch().count();
-  const std::int64_t seconds = days * 86400 + parts[3] * 3600 + parts[4] * 60 + parts[5] - offset;
-  return seconds * 1'000'000'000 + ns;
 }
 
 }  // namespace ff::wire::stream_v2
