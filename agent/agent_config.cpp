@@ -118,10 +118,11 @@ void describe_output(ConfigSchema& schema, AgentConfig& c) {
   schema.duration("link.collector_timeout", &c.collector_timeout, 100ms, 1h,
                   "Silence after which the next one is tried.");
 
-  schema.section("memory", "");
+  schema.section("memory", "What the agent may take of the machine, checked before it starts.");
   schema.size("memory.max", &c.memory_max, 1 << 20, 1ull << 50,
               "The agent refuses to start when its bound (see --check) is above it.");
-  schema.section("stop", "");
+
+  schema.section("stop", "A graceful stop.");
   schema.duration(
       "stop.drain_timeout", &c.drain_timeout, 0s, 24h,
       "When stopped, wait so long until collectors have everything; the rest is sent at the next start.");
