@@ -280,7 +280,7 @@ FixedBits estimate_cost(const SampleRecords& records, const PredictorSetup& setu
     cost += cell_cost(cell.histograms, cell.form) + cell.form.raw_bits * cell.count * kOneBit;
     cost += symbols(cell) * kChancePerSymbol;
     for (const Histogram& histogram : cell.histograms)
-      cost += histogram[kEscape] * setup.levels.level_bits * kOneBit;
+      cost += kOneBit * histogram[kEscape] * setup.levels.level_bits;
   }
   return cost;
 }
