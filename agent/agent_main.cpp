@@ -18,5 +18,5 @@ int main(int argc, char** argv) {
   spec.run = [&](ff::service::DaemonContext& context) { return ff::agent::run_agent(config, context); };
   spec.default_config = "/etc/foreframe/agent.toml";
   spec.default_status_listen = "127.0.0.1:9464";
-  return ff::service::run_daemon(argc, argv, std::move(spec));
+  return ff::service::run_daemon(argc, argv, spec);
 }

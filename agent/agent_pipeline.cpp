@@ -197,12 +197,12 @@ Status Pipeline::open() {
 
 void Pipeline::start_threads() {
   send_thread_ = launch("send", [this] {
-    const Status status = send_->run(spool_closed_, send_deadline_ns_);
+    Status status = send_->run(spool_closed_, send_deadline_ns_);
     send_done_.store(true, std::memory_order_release);
     return status;
   });
   spool_thread_ = launch("spool", [this] {
-    const Status status = spool_->run(spool_queue_, give_up_);
+    Status status = spool_->run(spool_queue_, give_up_);
     if (!status.ok()) spool_queue_.close();
     // After a disk error nobody writes any more; what comes is let go so that the threads before can end.
     while (!spool_queue_.finished()) [[maybe_unused]] const auto unwritten = spool_queue_.pop_for(10ms);

@@ -21,5 +21,5 @@ int main(int argc, char** argv) {
   };
   spec.default_config = "/etc/foreframe/collector.toml";
   spec.default_status_listen = "127.0.0.1:9465";
-  return ff::service::run_daemon(argc, argv, std::move(spec));
+  return ff::service::run_daemon(argc, argv, spec);
 }

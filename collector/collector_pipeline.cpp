@@ -111,7 +111,7 @@ Result<std::unique_ptr<CollectorPipeline>> CollectorPipeline::open(const Collect
 }
 
 Status CollectorPipeline::drain(nanoseconds timeout) {
-  const Status drained = publisher_.drain(timeout);
+  Status drained = publisher_.drain(timeout);
   link_->keep_alive();  // the last acknowledgements
   return drained;
 }

@@ -50,5 +50,5 @@ int main(int argc, char** argv) {
   spec.run = [&](service::DaemonContext& context) { return run(config, context); };
   spec.default_config = "/etc/foreframe/sink.toml";
   spec.default_status_listen = "127.0.0.1:9466";
-  return service::run_daemon(argc, argv, std::move(spec));
+  return service::run_daemon(argc, argv, spec);
 }

@@ -189,7 +189,7 @@ void SinkPath::route(wire::ParsedEnvelope parsed, Payload payload, RecordTicket 
   if (header.has_block() || header.has_window()) {
     const auto key = window_key(header);
     const std::size_t shard =
-        (std::hash<std::string>{}(header.series_uid()) + header.stream() * 31 + key->window) %
+        (std::hash<std::string>{}(header.series_uid()) + std::size_t{31} * header.stream() + key->window) %
         shard_queues_.size();
     return push<ShardTask>(*shard_queues_[shard],
                            WindowRecord{std::move(header), std::move(payload), ticket});

@@ -13,7 +13,7 @@
 
 namespace ff::agent {
 
-inline constexpr std::size_t kPlainHeaderBytesMax = 64 * 1024;
+inline constexpr std::size_t kPlainHeaderBytesMax = 64u << 10;
 inline constexpr std::uint32_t kPlainHeaderDepthMax = 32;
 
 /// One multipart message as an event's content; needs no socket. Unreadable for whatever breaks plain.md.

@@ -9,7 +9,6 @@
 
 namespace ff::agent {
 
-using foreframe::wire::DAMAGED;
 using foreframe::wire::LOST;
 using foreframe::wire::NOT_ACQUIRED;
 using foreframe::wire::SENT;

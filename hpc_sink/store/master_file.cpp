@@ -121,6 +121,7 @@ std::vector<std::uint8_t> channel_states(const ChannelView& channel, const Serie
       if (better_fate(own[i], fates[i]) == fates[i]) fates[i] = own[i];
   }
   std::vector<std::uint8_t> states;
+  states.reserve(fates.size());
   for (const FrameFate fate : fates) states.push_back(fate.state);
   return states;
 }

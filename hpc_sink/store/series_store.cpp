@@ -107,17 +107,16 @@ Status SeriesStore::add(FinishedWindow& window) {
 Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip) {
   FF_ASSIGN(const auto entry, file_for(window));
   DataFile& file = *entry->second.file;
-  const Status written = file.append(window, skip);
+  Status written = file.append(window, skip);
   if (!written.ok() && file.intact() && written.error().code == Errc::disk_full) {
     // What the file holds is whole and has its room: make it durable, and let this window wait.
-    const Error full = written.error();
     if (file.frames() > 0)
       FF_TRY(finish_file(entry));
     else
       abandon_file(entry);
-    return full;
+    return written;
   }
-  if (!written.ok() && !file.intact()) return must_begin_again(written);
+  if (!written.ok() && !file.intact()) return must_begin_again(std::move(written));
   if (!written.ok()) return written;
   OpenFile& open = entry->second;
   open.tickets.insert(open.tickets.end(), window.tickets.begin(), window.tickets.end());
@@ -166,7 +165,7 @@ Status SeriesStore::publish_file(DataFile& file, std::string& name) {
   DataFileHead head = file.head();
   for (; head.segment < kSegmentsMax; ++head.segment) {
     name = data_file_name(head);
-    const Status published = publish(file.path(), options_.folder / name, false);
+    Status published = publish(file.path(), options_.folder / name, false);
     if (published.ok() || published.error().code != Errc::already_exists) return published;
     const auto there = read_data_file(options_.folder / name, true);
     if (there.ok() && same_frames(there->index, file.index())) {

@@ -49,5 +49,5 @@ int main(int argc, char** argv) {
     return "needs " + std::to_string(config.slots) + " slots";
   };
   spec.run = [&](ff::service::DaemonContext& context) { return run(config, context); };
-  return ff::service::run_daemon(argc, argv, std::move(spec));
+  return ff::service::run_daemon(argc, argv, spec);
 }
