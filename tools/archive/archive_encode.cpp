@@ -219,7 +219,7 @@ class ArchiveEncoder {
       device = kernels::Device::reference;
       ++report_.reference_blocks;
     }
-    const auto bytes = kernels::encode_group(device, states_[tile], *plan, views, out);
+    auto bytes = kernels::encode_group(device, states_[tile], *plan, views, out);
     report_.encode_seconds += static_cast<double>(monotonic_now_ns() - begin_ns) * 1e-9;
     return bytes;
   }

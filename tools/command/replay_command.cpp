@@ -87,7 +87,7 @@ void declare(CLI::App& app, ReplayArguments& arguments) {
 }
 
 Result<double> parse_rate(const std::string& text) {
-  const auto with_unit = parse_frequency_hz(text);
+  auto with_unit = parse_frequency_hz(text);
   if (with_unit.ok()) return with_unit;
   return parse_frequency_hz(text + " Hz");
 }

@@ -2,6 +2,7 @@
 //
 // A series in Stream V2, with every field that a DECTRIS detector sends.
 #include <algorithm>
+#include <cmath>
 
 #include <nlohmann/json.hpp>
 
@@ -116,7 +117,7 @@ class StreamV2Messages final : public SeriesMessages {
 
  private:
   static std::uint64_t ticks(double seconds) {
-    return static_cast<std::uint64_t>(seconds * static_cast<double>(kClockHz) + 0.5);
+    return static_cast<std::uint64_t>(std::llround(seconds * static_cast<double>(kClockHz)));
   }
 
   [[nodiscard]] v2::Start detector() const {

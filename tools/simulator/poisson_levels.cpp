@@ -77,7 +77,7 @@ void PoissonLevels::add_level(double rate) {
   for (const double weight : distribution.weights) {
     const double probability = weight / sum;
     entropy -= probability * std::log2(probability);
-    weights.push_back(static_cast<std::uint64_t>(probability * 0x1.0p32 + 0.5));
+    weights.push_back(static_cast<std::uint64_t>(std::llround(probability * 0x1.0p32)));
     total += weights.back();
   }
   weights[distribution.peak] += (1ull << 32) - total;  // rounding; the peak is far larger than it
