@@ -4,10 +4,10 @@
 
     tests/tidy/run_clang_tidy.py --build build/release [--deep] [--junitxml FILE] [FILE ...]
 
-A file is checked again only when it, a header of ours that it reaches, .clang-tidy or the compiler's arguments
-change: the sums of clean files lie in build/clang-tidy-cache. One process a core. --deep adds the path-sensitive
-analyzer, which doubles the time. Compiler warnings are g++'s business: clang's are off here. Tests are left to the
-compiler's warnings and the sanitizers, so that the run stays within its minutes.
+A file is checked again only when it, a header or .proto of ours that it reaches, .clang-tidy or the compiler's
+arguments change: the sums of clean files lie in build/clang-tidy-cache. One process a core. --deep adds the
+path-sensitive analyzer, which doubles the time. Compiler warnings are g++'s business: clang's are off here. Tests are
+left to the compiler's warnings and the sanitizers, so that the run stays within its minutes.
 """
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("agent", "collector", "common", "fpga", "hpc_sink", "kernels", "tools")
-INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)
+INCLUDE = re.compile(r'^\s*(?:#\s*include|import)\s+"([^"]+)"', re.MULTILINE)
 
 
 class Sums:
@@ -41,7 +41,7 @@ class Sums:
             return
         seen[path] = path.read_text(errors="replace")
         for included in INCLUDE.findall(seen[path]):
-            self.reached(ROOT / included, seen)
+            self.reached(ROOT / re.sub(r"\.pb\.h$", ".proto", included), seen)
 
     def of(self, path: Path, command: str) -> str:
         seen: dict[Path, str] = {}
@@ -91,17 +91,18 @@ def main() -> int:
     parser.add_argument("files", nargs="*")
     arguments = parser.parse_args()
 
+    build = arguments.build.resolve()
     cache = ROOT / "build" / "clang-tidy-cache"
     cache.mkdir(parents=True, exist_ok=True)
     options = ["-checks=clang-analyzer-core.*,clang-analyzer-cplusplus.*,clang-analyzer-unix.*"] if arguments.deep else []
     sums = Sums(options)
-    sources = own_sources(arguments.build.resolve(), arguments.files)
+    sources = own_sources(build, arguments.files)
     sum_of = {path: sums.of(path, command) for path, command in sources.items()}
     verdicts = [(path, "", 0.0) for path in sources if (cache / sum_of[path]).exists()]
     stale = [path for path in sources if not (cache / sum_of[path]).exists()]
     print(f"{len(sources)} files, {len(verdicts)} known to be clean", flush=True)
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for path, findings, seconds in pool.map(lambda p: check(p, arguments.build, options), stale):
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        for path, findings, seconds in pool.map(lambda p: check(p, build, options), stale):
             verdicts.append((path, findings, seconds))
             print(f"{'FAILED' if findings else 'ok':>6}  {path.relative_to(ROOT)}  {seconds:.1f} s", flush=True)
             if findings:
