@@ -26,6 +26,7 @@ std::size_t FakeLog::size() const {
 }
 
 std::map<FakeLog::PartitionKey, std::int64_t> FakeLog::load_commits() const {
+  const std::lock_guard lock(commits_mutex_);
   if (commit_path_.empty()) return commits_;
   std::map<PartitionKey, std::int64_t> commits;
   std::ifstream file(commit_path_);
@@ -44,6 +45,7 @@ std::int64_t FakeLog::committed(transport::Topic topic, std::int32_t partition) 
 }
 
 void FakeLog::commit(const PartitionKey& key, std::int64_t next_offset) {
+  const std::lock_guard lock(commits_mutex_);
   if (commit_path_.empty()) {
     commits_[key] = next_offset;
     return;

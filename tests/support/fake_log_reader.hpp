@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -16,7 +17,8 @@
 
 namespace ff::test {
 
-/// The records of a log, as a broker would hold them. Shared by readers that come one after the other.
+/// The records of a log, as a broker would hold them. Shared by readers that come one after the other; what
+/// is committed may be asked from any thread.
 class FakeLog {
  public:
   /// Appends to the partition; offsets count from 0.
@@ -34,6 +36,7 @@ class FakeLog {
   void commit(const PartitionKey& key, std::int64_t next_offset);
 
   std::map<PartitionKey, std::vector<transport::LogRecord>> partitions_;
+  mutable std::mutex commits_mutex_;
   std::map<PartitionKey, std::int64_t> commits_;
   std::filesystem::path commit_path_;
 };
