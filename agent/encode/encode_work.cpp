@@ -56,6 +56,16 @@ std::vector<std::uint8_t> mask_of_tile(const StreamInfo& info, const TileRect& r
 }
 
 /// First value as it is, then differences; a frame without a time repeats the one before.
+void note_clock(foreframe::wire::HostClock& clock) {
+  using foreframe::wire::HostClock;
+  const ClockQuality quality = clock_quality();
+  clock.set_source(!quality.known        ? HostClock::SOURCE_UNKNOWN
+                   : quality.disciplined ? HostClock::DISCIPLINED
+                                         : HostClock::FREE_RUNNING);
+  clock.set_offset_ns(quality.offset_ns);
+  clock.set_uncertainty_ns(quality.uncertainty_ns);
+}
+
 template <typename Get, typename Add>
 void add_times(const std::vector<FrameNote>& frames, Get&& get, Add&& add) {
   std::int64_t first = kNoTime;
@@ -218,6 +228,7 @@ OutgoingRecord WindowWork::record() const {
       finished_.frames, [&](const FrameNote& n) { return came(n, n.received_monotonic_ns); },
       [&](std::int64_t t) { window.add_received_monotonic_ns(t); });
   window.set_boot_id(boot_id());
+  note_clock(*window.mutable_clock());
   window.set_raw_bytes(present * stream_->info().shape.bytes());
   return out;
 }

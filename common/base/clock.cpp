@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <ctime>
 #include <fstream>
+#include <sys/timex.h>
 
 namespace ff {
 namespace {
@@ -26,6 +27,17 @@ const std::string& boot_id() {
     return text.empty() ? std::string("unknown") : text;
   }();
   return id;
+}
+
+ClockQuality clock_quality() noexcept {
+  timex kernel{};
+  const int state = adjtimex(&kernel);
+  if (state < 0) return {};
+  const std::int64_t offset = kernel.offset;
+  return {.known = true,
+          .disciplined = state != TIME_ERROR && (kernel.status & STA_UNSYNC) == 0,
+          .offset_ns = (kernel.status & STA_NANO) != 0 ? offset : offset * 1000,
+          .uncertainty_ns = static_cast<std::uint64_t>(kernel.maxerror) * 1000};
 }
 
 std::string format_utc(std::int64_t utc_ns) {

@@ -56,6 +56,7 @@ struct FinishedWindow {
   std::uint32_t window_frames = 0;  ///< W
   foreframe::wire::StreamGeometry geometry;
   std::string boot_id;
+  foreframe::wire::HostClock clock;
   std::vector<FrameFate> fates;      ///< one per grid position
   std::vector<DecodedFrame> frames;  ///< the stored ones, ascending
   bool complete = false;             ///< its record came, and every frame that was sent was decoded

@@ -217,19 +217,21 @@ void WindowAssembler::collect_frames(const FrameChunkEncoder& chunks, FinishedWi
 FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
   const bool complete_before = complete();
   close_chains();
-  FinishedWindow finished{.key = key_,
-                          .detector = detector_,
-                          .epoch = *epochs_.rbegin(),
-                          .partition = partition_,
-                          .window_frames = window_frames_,
-                          .geometry = geometry_,
-                          .boot_id = windows_.empty() ? std::string() : windows_.rbegin()->second.boot_id(),
-                          .fates = std::vector<FrameFate>(frame_count()),
-                          .frames = {},
-                          .complete = complete_before,
-                          .raw_bytes = 0,
-                          .tickets = std::move(tickets_),
-                          .lease = std::move(lease_)};
+  FinishedWindow finished{
+      .key = key_,
+      .detector = detector_,
+      .epoch = *epochs_.rbegin(),
+      .partition = partition_,
+      .window_frames = window_frames_,
+      .geometry = geometry_,
+      .boot_id = windows_.empty() ? std::string() : windows_.rbegin()->second.boot_id(),
+      .clock = windows_.empty() ? foreframe::wire::HostClock() : windows_.rbegin()->second.clock(),
+      .fates = std::vector<FrameFate>(frame_count()),
+      .frames = {},
+      .complete = complete_before,
+      .raw_bytes = 0,
+      .tickets = std::move(tickets_),
+      .lease = std::move(lease_)};
   const std::uint64_t whole = whole_frames(), failed = failed_frames();
   for (std::uint32_t position = 0; position < finished.fates.size(); ++position) {
     FrameFate& fate = finished.fates[position];

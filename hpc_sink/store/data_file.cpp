@@ -130,6 +130,7 @@ Status DataFile::append(const FinishedWindow& window, std::uint64_t skip) {
   }
   index_.windows.push_back({window.key.window, window.complete, window.fates});
   boot_id_ = window.boot_id;
+  clock_ = window.clock;
   intact_ = true;
   return {};
 }
@@ -208,6 +209,9 @@ void DataFile::write_head(Hdf5Writer& writer, hid_t group) {
   writer.attribute(group, "window_frames", std::uint64_t{head_.window_frames});
   writer.attribute(group, "compression", to_string(head_.compression));
   writer.attribute(group, "boot_id", boot_id_);
+  writer.attribute(group, "clock_source", foreframe::wire::HostClock::Source_Name(clock_.source()));
+  writer.attribute(group, "clock_offset_ns", std::int64_t{clock_.offset_ns()});
+  writer.attribute(group, "clock_uncertainty_ns", clock_.uncertainty_ns());
   // Placement in the detector, for readers of a single file: the record's own bytes.
   const std::string geometry = head_.geometry.SerializeAsString();
   writer.array(group, "geometry", H5T_STD_U8LE, {geometry.size()}, geometry.data());

@@ -99,6 +99,7 @@ class DataFile {
   DataFileIndex index_;
   FrameTables tables_;
   std::string boot_id_;
+  foreframe::wire::HostClock clock_;
   std::uint64_t chunk_bytes_ = 0;
   std::uint64_t reserved_bytes_ = 0;
   bool intact_ = true;

@@ -147,6 +147,11 @@ void Hdf5Writer::attribute(hid_t object, const char* name, std::uint64_t value) 
   write_attribute(object, name, H5T_NATIVE_UINT64, space.get(), &value);
 }
 
+void Hdf5Writer::attribute(hid_t object, const char* name, std::int64_t value) {
+  const Hdf5Id space = space_of({});
+  write_attribute(object, name, H5T_NATIVE_INT64, space.get(), &value);
+}
+
 void Hdf5Writer::attribute(hid_t object, const char* name, const std::vector<double>& values) {
   const Hdf5Id space = space_of({values.size()});
   write_attribute(object, name, H5T_NATIVE_DOUBLE, space.get(), values.data());

@@ -67,6 +67,7 @@ class Hdf5Writer {
              const void* values);
   void attribute(hid_t object, const char* name, std::string_view value);
   void attribute(hid_t object, const char* name, std::uint64_t value);
+  void attribute(hid_t object, const char* name, std::int64_t value);
   void attribute(hid_t object, const char* name, const std::vector<double>& values);
   void attributes_of(hid_t parent, const char* name,
                      const std::vector<std::pair<const char*, std::string>>& texts);

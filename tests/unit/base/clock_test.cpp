@@ -16,3 +16,10 @@ TEST_CASE("the monotonic clock never goes back, and a boot has one name", "[cloc
   CHECK_FALSE(ff::boot_id().empty());
   CHECK(ff::boot_id() == ff::boot_id());
 }
+
+TEST_CASE("a clock that is disciplined states a bound on its error", "[clock]") {
+  const ff::ClockQuality quality = ff::clock_quality();
+  if (!quality.known) WARN("this kernel does not tell about its clock");
+  if (quality.disciplined) CHECK(quality.uncertainty_ns > 0);
+  if (!quality.known) CHECK_FALSE(quality.disciplined);
+}
