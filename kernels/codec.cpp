@@ -64,6 +64,13 @@ Status check_sentinels(const FrameShape& tile, const EncodeOptions& options) {
   return {};
 }
 
+std::uint32_t required_features(const PredictorState& predictor) noexcept {
+  std::uint32_t features = 0;
+  if (predictor.setup.model == Model::phases) features |= static_cast<std::uint32_t>(Feature::four_phases);
+  if (predictor.tables->bits == 12) features |= static_cast<std::uint32_t>(Feature::probability_12);
+  return features;
+}
+
 // The header of a block whose payload stands behind it in `out`.
 std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind,
                        GroupFrames frames, MutableByteSpan out, std::size_t payload_bytes) {
@@ -72,6 +79,7 @@ std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile
   header.place = plan.place;
   header.profile = profile;
   header.kind = kind;
+  if (kind == BlockKind::predicted) header.required = required_features(*state.body().predictor);
   header.link = plan.place.key ? 0 : state.body().link;
   header.pixel_crc = pixel_crc(frames);
   header.block_bytes = static_cast<std::uint32_t>(kBlockHeaderBytes + payload_bytes);
@@ -106,10 +114,9 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
 }
 
 // Words of all streams behind the side information; nothing where stored pixels would be smaller.
-std::optional<std::size_t> write_predicted(const EncodePlan& plan,
+std::optional<std::size_t> write_predicted(const EncodePlan& plan, const std::vector<std::byte>& side,
                                            const std::vector<std::vector<std::uint16_t>>& streams,
                                            MutableByteSpan payload) {
-  const std::vector<std::byte> side = write_side_information(plan);
   std::vector<std::size_t> words;
   std::size_t bytes = side.size() + lanes_head_bytes(streams.size());
   for (const auto& stream : streams) {
@@ -131,10 +138,17 @@ Result<std::size_t> encode_predicted(Device device, TileState& state, const Enco
                                      GroupFrames frames, MutableByteSpan out) {
   FF_TRY(prepare_predictor(state.body(), plan.setup, plan.prior, plan.mask, plan.tables));
   const std::size_t raw_bytes = frames.size() * plan.tile.bytes();
-  const auto streams = device == Device::cpu
-                           ? cpu::encode_lanes(state.body(), plan.group, frames, raw_bytes)
-                           : reference::encode_lanes(state.body(), plan.group, frames, raw_bytes);
-  const auto bytes = streams ? write_predicted(plan, *streams, out.subspan(kBlockHeaderBytes)) : std::nullopt;
+  std::vector<FrameMix> mixes = plan.mixes;
+  const std::vector<std::byte> mix_bits = write_mixes(state.body(), mixes);
+  const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
+  const bool phases = state.body().predictor->phases.has_value();
+  const auto encode = device == Device::cpu ? (phases ? cpu::encode_phases : cpu::encode_lanes)
+                                            : (phases ? reference::encode_phases : reference::encode_lanes);
+  const auto streams = encode(state.body(), coding, frames, raw_bytes);
+  const ContextTables* tables = plan.tables ? state.body().predictor->tables.get() : nullptr;
+  const auto bytes = streams ? write_predicted(plan, write_side_information(plan, tables, mix_bits), *streams,
+                                               out.subspan(kBlockHeaderBytes))
+                             : std::nullopt;
   if (!bytes) return encode_raw(state, plan, frames, out);
   remember(state.body().memory, plan, state.body().predictor->setup);
   return seal_block(state, plan, plan.profile, BlockKind::predicted, frames, out, *bytes);
@@ -147,8 +161,11 @@ Status decode_predicted(Device device, TileState& state, const BlockHeader& head
   FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
   if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
   FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
-  return device == Device::cpu ? cpu::decode_lanes(state.body(), payload, frames)
-                               : reference::decode_lanes(state.body(), payload, frames);
+  FF_ASSIGN(payload.mixes, read_mixes(state.body(), payload.mix_bits, frames.size()));
+  const bool phases = state.body().predictor->phases.has_value();
+  const auto decode = device == Device::cpu ? (phases ? cpu::decode_phases : cpu::decode_lanes)
+                                            : (phases ? reference::decode_phases : reference::decode_lanes);
+  return decode(state.body(), payload, frames);
 }
 
 }  // namespace
@@ -196,7 +213,10 @@ Result<std::size_t> encode_group(Device device, TileState& state, const EncodePl
   return encode_raw(state, plan, frames, out);
 }
 
-bool can_execute(Device device, const EncodePlan&) noexcept { return device_available(device); }
+bool can_execute(Device device, const EncodePlan& plan) noexcept {
+  const bool smooth = plan.mixes.empty();
+  return device_available(device) && !(smooth && plan.count_frequencies);
+}
 
 bool device_available(Device device) noexcept { return device == Device::reference || device == Device::cpu; }
 

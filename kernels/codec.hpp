@@ -28,7 +28,9 @@ namespace ff::kernels {
 inline constexpr std::uint32_t kWindowFramesMax = 64;
 inline constexpr std::size_t kTilePixelsMax = std::size_t{1} << 20;
 
-enum class Profile : std::uint8_t { raw = 0, fast = 1, small = 2, max = 3 };
+/// `automatic` ("auto") is a wish, never in a block: the planner takes the one of the others that costs the fewest
+/// bits, the faster one where they are nearly equal.
+enum class Profile : std::uint8_t { raw = 0, fast = 1, small = 2, max = 3, automatic = 4 };
 enum class Device : std::uint8_t { reference = 0, cpu = 1, cuda = 2, fpga = 3 };
 
 [[nodiscard]] std::string_view to_string(Profile profile) noexcept;
@@ -51,7 +53,8 @@ using GroupFrames = std::span<const FrameView>;
 using MutableGroupFrames = std::span<const MutableFrameView>;
 
 /// Predictor state of one tile, carried through the groups of a window (and no further: a key group
-/// resets it). Encoder and decoder hold one each and stay equal. At most 10 bytes a pixel.
+/// resets it). Encoder and decoder hold one each and stay equal. About 10 to 12 bytes a pixel
+/// (tile_state_bytes).
 /// Not thread-safe; different tiles may be used from different threads.
 class TileState {
  public:

@@ -49,7 +49,7 @@ class JsonObject {
 
 JsonObject summary(const BlockHeader& header) {
   JsonObject json;
-  json.put("version", "\"0.1\"")
+  json.put("version", "\"0.2\"")
       .word("kind", kind_name(header.kind))
       .word("profile", to_string(header.profile))
       .word("dtype", dtype_name(header.tile.dtype))

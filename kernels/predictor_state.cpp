@@ -23,6 +23,10 @@ PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& set
   state.setup = setup;
   state.codec = LevelCodec(setup.levels, tile.dtype);
   state.frames = prior ? prior->frames_weight : 0;
+  if (setup.model == Model::phases) {
+    state.phases.emplace(tile.rows, tile.cols, setup.phases);
+    return state;
+  }
   const unsigned log2_block = prior ? prior->log2_block : 0;
   fill(state.mean, state.mean_next, tile, prior ? &prior->mean : nullptr, log2_block);
   if (setup.source == ContextSource::scale) {
@@ -36,6 +40,8 @@ PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& set
 Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSetup>& setup,
                          const std::optional<Prior>& prior, std::shared_ptr<const MaskMap> mask,
                          std::shared_ptr<const ContextTables> tables) {
+  if (setup && prior && setup->model == Model::phases)
+    return fail(Errc::malformed, "block: a prior, which the phases have no use for");
   if (setup) {
     body.predictor = fresh_predictor(body.shape, *setup, prior);
   } else if (!body.predictor) {
@@ -46,12 +52,38 @@ Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSet
   if (tables != nullptr) predictor.tables = std::move(tables);
   if (predictor.tables == nullptr)
     return fail(Errc::malformed, "block: reuses tables, but none were sent since the reset");
+  // With phases, rate contexts are split by the ratio of scale and rate, which needs no fraction.
+  const PredictorSetup& now = predictor.setup;
+  const bool by_fraction = now.model == Model::smooth || now.source == ContextSource::scale;
   const bool any_split =
       std::ranges::any_of(predictor.tables->classes, [](const ContextClass& c) { return c.split; });
-  if (any_split && predictor.setup.up < 2) {
+  if (any_split && by_fraction && now.up < 2) {
     return fail(Errc::malformed, "block: a split class needs two fraction bits, the state has fewer");
   }
   return {};
+}
+
+Result<std::vector<FrameMix>> read_mixes(TileState::Body& body, std::optional<ByteSpan> mix_bits,
+                                         std::size_t frames) {
+  PredictorState& state = *body.predictor;
+  if (mix_bits.has_value() != state.phases.has_value())
+    return fail(Errc::malformed, "block: the mix section belongs to the phases, and they to it");
+  if (!mix_bits) return std::vector<FrameMix>{};
+  BitReader in(*mix_bits);
+  FF_ASSIGN(std::vector<FrameMix> mixes,
+            parse_frame_mixes(in, frames, body.shape.rows, body.shape.cols, state.setup.phases,
+                              state.frames == 0, state.phases->last_mixes));
+  if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the mix section is longer than its weights");
+  return mixes;
+}
+
+std::vector<std::byte> write_mixes(TileState::Body& body, std::vector<FrameMix>& mixes) {
+  PredictorState& state = *body.predictor;
+  if (!state.phases) return {};
+  BitWriter out;
+  write_frame_mixes(mixes, body.shape.rows, body.shape.cols, state.setup.phases, state.frames == 0,
+                    state.phases->last_mixes, out);
+  return {out.bytes().begin(), out.bytes().end()};
 }
 
 }  // namespace ff::kernels

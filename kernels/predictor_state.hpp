@@ -15,6 +15,7 @@
 #include "kernels/codec.hpp"
 #include "kernels/format/encode_plan.hpp"
 #include "kernels/format/sections.hpp"
+#include "kernels/phase_state.hpp"
 
 namespace ff::kernels {
 
@@ -28,6 +29,7 @@ struct PredictorState {
   std::uint32_t frames = 0;                     ///< frames in the running mean, the prior's weight included
   std::vector<std::uint16_t> mean, mean_next;
   std::vector<std::uint16_t> scale, scale_next;  ///< empty unless the context source is scale
+  std::optional<PhaseState> phases;              ///< model phases: instead of the four above
 };
 
 /// What the planner learned from the windows before: never read by a decoder.
@@ -66,5 +68,12 @@ struct TileState::Body {
 [[nodiscard]] Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSetup>& setup,
                                        const std::optional<Prior>& prior, std::shared_ptr<const MaskMap> mask,
                                        std::shared_ptr<const ContextTables> tables);
+
+/// Reads a block's mix section for `frames` present frames, after prepare_predictor; nothing with the smooth
+/// model. Errors: malformed.
+[[nodiscard]] Result<std::vector<FrameMix>> read_mixes(TileState::Body& body,
+                                                       std::optional<ByteSpan> mix_bits, std::size_t frames);
+/// The mix section's content, and `mixes` made complete; after prepare_predictor.
+[[nodiscard]] std::vector<std::byte> write_mixes(TileState::Body& body, std::vector<FrameMix>& mixes);
 
 }  // namespace ff::kernels

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // TileState: owner of the predictor state; names of profiles and devices.
+#include <algorithm>
 #include <array>
 
 #include "kernels/codec.hpp"
@@ -9,7 +10,7 @@
 namespace ff::kernels {
 namespace {
 
-constexpr std::array<std::string_view, 4> kProfileNames{"raw", "fast", "small", "max"};
+constexpr std::array<std::string_view, 5> kProfileNames{"raw", "fast", "small", "max", "auto"};
 constexpr std::array<std::string_view, 4> kDeviceNames{"reference", "cpu", "cuda", "fpga"};
 
 template <typename Enum, std::size_t N>
@@ -57,8 +58,10 @@ Result<TileState> TileState::create(const FrameShape& tile) {
 const FrameShape& TileState::shape() const noexcept { return body_->shape; }
 
 std::size_t tile_state_bytes(const FrameShape& tile) noexcept {
-  // Mean and scale, each before and after a frame, 2 bytes; the mask 1 byte.
-  return sizeof(TileState::Body) + (dtype_is_float(tile.dtype) ? 0 : (tile.pixels() + kStatePadding) * 9);
+  // Smooth: mean and scale, each before and after a frame, 2 bytes. Phases: five planes. The mask: 1 byte.
+  if (dtype_is_float(tile.dtype)) return sizeof(TileState::Body);
+  const std::size_t smooth = (tile.pixels() + kStatePadding) * 8;
+  return sizeof(TileState::Body) + std::max(smooth, phase_state_bytes(tile.rows, tile.cols)) + tile.pixels();
 }
 
 }  // namespace ff::kernels

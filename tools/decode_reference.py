@@ -17,7 +17,7 @@ import sys
 import numpy as np
 
 DTYPES = {1: "<u1", 2: "<u2", 3: "<u4", 4: "<i1", 5: "<i2", 6: "<i4", 7: "<f2", 8: "<f4"}
-LANES, SCALE, BUCKETS, ESCAPE, START = 32, 2048, 192, 255, 1 << 16
+LANES, BUCKETS, ESCAPE, START = 32, 224, 255, 1 << 16
 
 
 class BlockError(Exception):
@@ -57,9 +57,9 @@ class Header:
          self.link, self.pixel_crc, self.payload_crc, reserved_2, self.header_crc) = struct.unpack(
              "<4sBBHIIQIIIBBBBBBHIIIII", block[:64])
         require(magic == b"FFBK", "bad_magic", "not a Foreframe block")
-        require((major, minor) == (0, 1), "unsupported_version", f"version {major}.{minor}")
+        require((major, minor) == (0, 2), "unsupported_version", f"version {major}.{minor}")
         require(self.header_crc == crc32c(block[:60]), "crc_mismatch", "header")
-        require(required == 0, "unsupported_feature", f"required features {required:#x}")
+        require(required & ~0x11 == 0, "unsupported_feature", f"required features {required:#x}")
         self.key = flags == 1
         fields_good = (header_bytes == 64 and flags <= 1 and reserved == 0 and reserved_2 == 0
                        and self.dtype in DTYPES and self.profile <= 3 and self.kind <= 2
@@ -136,7 +136,7 @@ class LevelMap:
         self.dtype = np.dtype(dtype)
         info = np.iinfo(self.dtype)
         in_range = lambda v: info.min <= v <= info.max
-        self.source, self.up, self.down = bits.u(4), bits.u(4), bits.u(5)
+        self.model, self.source, self.up, self.down = bits.u(2), bits.u(2), bits.u(4), bits.u(5)
         width, kind = bits.u(2), bits.u(2)
         require(width <= 2 and kind <= 1 and self.source <= 1 and self.up <= 12, "malformed", "setup")
         self.level_bits = (8, 16, 32)[width]
@@ -250,6 +250,7 @@ class Prior:
 class Tables:
     def __init__(self, bits):
         covered, contexts = 0, 0
+        self.bits = 11 + bits.u(1)
         self.first, self.raw_bits = np.zeros(BUCKETS, np.int64), np.zeros(BUCKETS, np.int64)
         self.residual, self.split = np.zeros(BUCKETS, bool), np.zeros(BUCKETS, bool)
         while covered < BUCKETS:
@@ -257,10 +258,8 @@ class Tables:
             require(span <= BUCKETS - covered, "malformed", "classes")
             buckets = slice(covered, covered + span)
             self.first[buckets] = contexts
-            if bits.u(1):
-                self.residual[buckets] = True
-                self.split[buckets] = bits.u(1)
-                self.raw_bits[buckets] = bits.u(4)
+            self.residual[buckets], self.split[buckets] = bits.u(1), bits.u(1)
+            self.raw_bits[buckets] = bits.u(4) if self.residual[covered] else 0
             contexts += 4 if self.split[covered] else 1
             covered += span
             require(contexts <= 64, "malformed", "contexts")
@@ -268,9 +267,8 @@ class Tables:
         self.start = np.cumsum(self.frequency, axis=1) - self.frequency
         self.symbol = np.array([np.repeat(np.arange(256), f) for f in self.frequency])
 
-    @staticmethod
-    def of_level(level):
-        require(0 <= level <= 127, "malformed", "frequency level")
+    def of_level(self, level):
+        require(0 <= level <= 16 * (self.bits - 3) - 1, "malformed", "frequency level")
         return level if level < 32 else (16 + level % 16) << (level // 16 - 1)
 
     def read_frequencies(self, bits):
@@ -289,8 +287,8 @@ class Tables:
         if peak != ESCAPE:
             f[ESCAPE] = self.of_level(bits.eg(0))
             require(f[ESCAPE] >= 1, "malformed", "escape")
-        require(1 <= sum(f) <= SCALE - 1, "malformed", "frequencies")
-        f[peak] = SCALE - sum(f)
+        require(1 <= sum(f) < 1 << self.bits, "malformed", "frequencies")
+        f[peak] = (1 << self.bits) - sum(f)
         return f
 
 
@@ -313,6 +311,11 @@ def smoothed(plane, masked, smoothing):
     vertical = avg(avg(neighbour(plane, 0, 1), neighbour(plane, 0, -1)), plane)
     filtered = avg(avg(neighbour(vertical, 1, 1), neighbour(vertical, 1, -1)), vertical)
     return plane + scaled(filtered - plane, smoothing)
+
+
+def bucket_of(key):
+    coarse = np.where(key < 8192, 128 + (key >> 7), 192 + (key >> 10))
+    return np.where(key < 256, key >> 2, np.where(key < 2048, 64 + (key >> 5), coarse))
 
 
 class State:
@@ -366,9 +369,9 @@ class Stream:
 
     def group(self, context, raw_bits, active):
         """Tokens and raw bits of 32 lanes."""
-        slot = self.x & (SCALE - 1)
+        slot = self.x & ((1 << self.tables.bits) - 1)
         token = self.tables.symbol[context, slot]
-        moved = self.tables.frequency[context, token] * (self.x >> 11) + slot - self.tables.start[context, token]
+        moved = self.tables.frequency[context, token] * (self.x >> self.tables.bits) + slot - self.tables.start[context, token]
         self.x = np.where(active, moved, self.x)
         self.refill(active)
         bits = np.where(active, np.where(token == ESCAPE, self.level_bits, raw_bits), 0)
@@ -390,7 +393,7 @@ def decode_frame(state, group, streams, shape):
     lv, tables, masked = state.levels, state.tables, state.masked(shape)
     expected = smoothed(state.mean, masked, group["smoothing"])
     key = expected if state.scale is None else smoothed(state.scale, masked, group["scale_smoothing"])
-    bucket = np.where(key < 256, key >> 2, np.where(key < 2048, 64 + (key >> 5), 128 + (key >> 9)))
+    bucket = bucket_of(key)
     split, k = tables.split[bucket], tables.raw_bits[bucket]
     context = tables.first[bucket] + np.where(split, expected >> max(lv.up - 2, 0) & 3, 0)
     half = np.where(split, 0, 1 << lv.up >> 1)
@@ -434,7 +437,7 @@ def from_bits(data, read):
 
 def read_group(bits):
     return {"smoothing": bits.u(15), "scale_smoothing": bits.u(15), "mean_frames": bits.u(6) + 1,
-            "scale_frames": bits.u(6) + 1, "streams": 1 << bits.u(2)}
+            "scale_frames": bits.u(6) + 1, "fast_frames": bits.u(6) + 1, "streams": 1 << bits.u(2)}
 
 
 def read_streams(data, count, state):

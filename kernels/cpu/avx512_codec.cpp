@@ -45,9 +45,10 @@ void tokenize_row(const std::uint16_t* levels, const std::uint16_t* bases, std::
 }  // namespace
 
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupSetup& group,
+                                                                    const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
+  const GroupSetup& group = coding.group;
   thread_local Scratch<std::uint16_t> symbol_memory, level_memory, word_memory;
   PredictorState& state = *body.predictor;
   const FrameShape& tile = body.shape;
@@ -76,8 +77,8 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
   }
   const std::size_t frame_words = (pixels / kLanes / group.streams + 2) * 2 * kLanes;
   const std::size_t words_max = bytes_max / 2 + frame_words + 2 * kLanes;
-  StreamEncoder encoder(encoder_entries(*state.tables, state.setup.levels.level_bits), group.streams,
-                        words_max, word_memory.get(group.streams * words_max));
+  StreamEncoder encoder(*state.tables, state.setup.levels.level_bits, group.streams, words_max,
+                        word_memory.get(group.streams * words_max));
   for (std::size_t t = frames.size(); t-- > 0;) {
     if (!encoder.put_frame(tokens[t], pixels, predictor.masked())) return std::nullopt;
   }
@@ -95,7 +96,7 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   const auto strip_rows =
       static_cast<std::uint32_t>(std::clamp<std::size_t>(kStripPixels / cols, 1, tile.rows));
   RowPredictor predictor(tile, state, payload.group);
-  StreamDecoder decoder(decoder_entries(*state.tables), state.setup.levels.level_bits,
+  StreamDecoder decoder(*state.tables, state.setup.levels.level_bits,
                         std::span(payload.streams).first(payload.group.streams));
   const bool short_group = pixels % kLanes != 0;
   for (const MutableFrameView& frame : frames) {

@@ -46,10 +46,12 @@ inline Half put_raw(Half x, Half level, Half k, std::uint16_t*& out) noexcept {
 }
 
 // floor(x / f) by float, corrected by at most one: both roundings together stay below a quarter.
-inline Half put_token(Half x, Half entry, __mmask16 active, std::uint16_t*& out) noexcept {
-  const Half f = _mm512_srli_epi32(entry, 16);
-  const Half start = _mm512_and_si512(entry, set32(kProbabilityScale - 1));
-  x = emit(x, _mm512_mask_cmpge_epu32_mask(active, x, _mm512_slli_epi32(f, 32 - kProbabilityBits)), out);
+inline Half put_token(Half x, Half entry, __mmask16 active, Half bits, std::uint16_t*& out) noexcept {
+  const Half f = _mm512_srli_epi32(entry, 20);
+  const Half start = _mm512_and_si512(entry, set32(0xfff));
+  x = emit(x,
+           _mm512_mask_cmpge_epu32_mask(active, x, _mm512_sllv_epi32(f, _mm512_sub_epi32(set32(32), bits))),
+           out);
   Half q = _mm512_cvttps_epu32(_mm512_div_ps(_mm512_cvtepu32_ps(x), _mm512_cvtepu32_ps(f)));
   Half rest = _mm512_sub_epi32(x, _mm512_mullo_epi32(q, f));
   const __mmask16 high = _mm512_movepi32_mask(rest);
@@ -58,12 +60,12 @@ inline Half put_token(Half x, Half entry, __mmask16 active, std::uint16_t*& out)
   const __mmask16 low = _mm512_cmpge_epi32_mask(rest, f);
   q = _mm512_mask_add_epi32(q, low, q, set32(1));
   rest = _mm512_mask_sub_epi32(rest, low, rest, f);
-  const Half next = _mm512_add_epi32(_mm512_slli_epi32(q, kProbabilityBits), _mm512_add_epi32(rest, start));
+  const Half next = _mm512_add_epi32(_mm512_sllv_epi32(q, bits), _mm512_add_epi32(rest, start));
   return _mm512_mask_mov_epi32(x, active, next);
 }
 
 inline Half raw_bits_of(Half entry) noexcept {
-  return _mm512_and_si512(_mm512_srli_epi32(entry, 11), set32(31));
+  return _mm512_and_si512(_mm512_srli_epi32(entry, 12), set32(31));
 }
 
 // Words come for the lanes below 2^16, in ascending lane order.
@@ -78,14 +80,14 @@ struct Decoded {
   Half state, token;
 };
 
-inline Decoded get_token(Half x, Half context, const std::uint32_t* entries, __mmask16 active) noexcept {
-  const Half slot = _mm512_and_si512(x, set32(kProbabilityScale - 1));
-  const Half index =
-      _mm512_or_si512(_mm512_slli_epi32(_mm512_srli_epi32(context, 8), kProbabilityBits), slot);
+inline Decoded get_token(Half x, Half context, const std::uint32_t* entries, __mmask16 active,
+                         Half bits) noexcept {
+  const Half slot = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits), x);
+  const Half index = _mm512_or_si512(_mm512_sllv_epi32(_mm512_srli_epi32(context, 8), bits), slot);
   const Half entry = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), active, index, entries, 4);
   const Half f = _mm512_srli_epi32(entry, 20);
-  const Half offset = _mm512_and_si512(_mm512_srli_epi32(entry, 8), set32(kProbabilityScale - 1));
-  const Half next = _mm512_add_epi32(_mm512_mullo_epi32(f, _mm512_srli_epi32(x, kProbabilityBits)), offset);
+  const Half offset = _mm512_and_si512(_mm512_srli_epi32(entry, 8), set32(0xfff));
+  const Half next = _mm512_add_epi32(_mm512_mullo_epi32(f, _mm512_srlv_epi32(x, bits)), offset);
   return {_mm512_mask_mov_epi32(x, active, next), _mm512_and_si512(entry, set32(255))};
 }
 
@@ -103,7 +105,7 @@ std::vector<std::uint32_t> encoder_entries(const ContextTables& tables, std::uin
     for (std::size_t s = 0; s < kSymbols; ++s) {
       const std::uint32_t f = tables.frequencies[c][s];
       const std::uint32_t k = s == kEscape ? level_bits : raw_bits[c];
-      entries[c * kSymbols + s] = f << 16 | k << 11 | start;
+      entries[c * kSymbols + s] = f << 20 | k << 12 | start;
       start += f;
     }
     for (std::size_t s = 0; s < kEscape; ++s) {
@@ -114,7 +116,7 @@ std::vector<std::uint32_t> encoder_entries(const ContextTables& tables, std::uin
 }
 
 std::vector<std::uint32_t> decoder_entries(const ContextTables& tables) {
-  std::vector<std::uint32_t> entries(tables.frequencies.size() * kProbabilityScale);
+  std::vector<std::uint32_t> entries(tables.frequencies.size() * tables.scale());
   std::uint32_t* entry = entries.data();
   for (const Frequencies& frequencies : tables.frequencies) {
     for (std::uint32_t s = 0; s < kSymbols; ++s) {
@@ -125,9 +127,13 @@ std::vector<std::uint32_t> decoder_entries(const ContextTables& tables) {
   return entries;
 }
 
-StreamEncoder::StreamEncoder(std::vector<std::uint32_t> entries, std::size_t streams, std::size_t words_max,
-                             std::uint16_t* memory)
-    : entries_(std::move(entries)), streams_(streams), words_max_(words_max), memory_(memory) {
+StreamEncoder::StreamEncoder(const ContextTables& tables, std::uint8_t level_bits, std::size_t streams,
+                             std::size_t words_max, std::uint16_t* memory)
+    : entries_(encoder_entries(tables, level_bits)),
+      probability_bits_(tables.bits),
+      streams_(streams),
+      words_max_(words_max),
+      memory_(memory) {
   for (std::size_t s = 0; s < streams; ++s) {
     write_[s] = memory_ + (s + 1) * words_max;
     states_[s].fill(kLaneStart);
@@ -144,6 +150,7 @@ void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noex
     out[s] = write_[s];
   }
   const std::uint32_t* entries = entries_.data();
+  const Half bits = set32(probability_bits_);
   for (std::size_t g = groups; g != 0; g -= kStreams) {
 #pragma GCC unroll 4
     for (std::size_t s = 0; s < kStreams; ++s) {
@@ -155,8 +162,8 @@ void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noex
         x[s][1] = put_raw(x[s][1], load16(frame.levels + at + 16), high_bits, out[s]);
         x[s][0] = put_raw(x[s][0], load16(frame.levels + at), low_bits, out[s]);
       }
-      x[s][1] = put_token(x[s][1], high, 0xffff, out[s]);
-      x[s][0] = put_token(x[s][0], low, 0xffff, out[s]);
+      x[s][1] = put_token(x[s][1], high, 0xffff, bits, out[s]);
+      x[s][0] = put_token(x[s][0], low, 0xffff, bits, out[s]);
     }
   }
   for (std::size_t s = 0; s < kStreams; ++s) {
@@ -180,12 +187,13 @@ void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std:
       const std::size_t there = at < pixels ? std::min<std::size_t>(pixels - at, 16) : 0;
       active[h] =
           static_cast<__mmask16>(_mm512_testn_epi32_mask(symbol, set32(0x8000)) & ((1u << there) - 1u));
-      entry[h] = _mm512_mask_i32gather_epi32(set32(1u << 16), active[h], symbol, entries_.data(), 4);
+      entry[h] = _mm512_mask_i32gather_epi32(set32(1u << 20), active[h], symbol, entries_.data(), 4);
       level[h] = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(active[h], frame.levels + at));
       x[h] = _mm512_load_si512(&states_[s][16 * h]);
     }
     for (const std::size_t h : {1u, 0u}) x[h] = put_raw(x[h], level[h], raw_bits_of(entry[h]), write_[s]);
-    for (const std::size_t h : {1u, 0u}) x[h] = put_token(x[h], entry[h], active[h], write_[s]);
+    for (const std::size_t h : {1u, 0u})
+      x[h] = put_token(x[h], entry[h], active[h], set32(probability_bits_), write_[s]);
     for (std::size_t h = 0; h < 2; ++h) _mm512_store_si512(&states_[s][16 * h], x[h]);
   }
 }
@@ -223,9 +231,10 @@ std::vector<std::vector<std::uint16_t>> StreamEncoder::finish() {
   return words;
 }
 
-StreamDecoder::StreamDecoder(std::vector<std::uint32_t> entries, std::uint8_t level_bits,
+StreamDecoder::StreamDecoder(const ContextTables& tables, std::uint8_t level_bits,
                              std::span<const ByteSpan> streams)
-    : entries_(std::move(entries)),
+    : entries_(decoder_entries(tables)),
+      probability_bits_(tables.bits),
       level_bits_(level_bits),
       streams_(streams.size()),
       words_(streams.size()) {
@@ -253,6 +262,7 @@ void StreamDecoder::get_run(std::size_t first, std::size_t last, const std::uint
     in[s] = read_[offset + s];
   }
   const Half escape = set32(kEscape), escape_bits = set32(level_bits_);
+  const Half probability_bits = set32(probability_bits_);
   for (std::size_t g = first; g != last; g += kStreams) {
 #pragma GCC unroll 4
     for (std::size_t s = 0; s < kStreams; ++s) {
@@ -263,7 +273,7 @@ void StreamDecoder::get_run(std::size_t first, std::size_t last, const std::uint
         const Half context = load16(contexts + at + 16 * h);
         const __mmask16 active =
             kInactive ? _mm512_testn_epi32_mask(context, set32(0x8000)) : __mmask16{0xffff};
-        const Decoded decoded = get_token(x[s][h], context, entries_.data(), active);
+        const Decoded decoded = get_token(x[s][h], context, entries_.data(), active, probability_bits);
         x[s][h] = refill(decoded.state, in[s]);
         token[h] = decoded.token;
         escaped[h] = _mm512_cmpeq_epi32_mask(token[h], escape);

@@ -36,8 +36,8 @@ class Scratch {
   std::size_t capacity_ = 0;
 };
 
-/// Tables the way a gather wants them. Encoder entry by context << 8 | token: f << 16 | raw bits << 11 |
-/// start; an absent token's entry is the escape's. Decoder entry by context << 11 | slot: f << 20 | offset <<
+/// Tables the way a gather wants them. Encoder entry by context << 8 | token: f << 20 | raw bits << 12 |
+/// start; an absent token's entry is the escape's. Decoder entry by context << probability bits | slot: f << 20 | offset <<
 /// 8 | token.
 [[nodiscard]] std::vector<std::uint32_t> encoder_entries(const ContextTables& tables,
                                                          std::uint8_t level_bits);
@@ -53,8 +53,8 @@ struct TokenFrame {
 class StreamEncoder {
  public:
   /// `memory` holds streams x words_max words; pages that no word reaches are never touched.
-  StreamEncoder(std::vector<std::uint32_t> entries, std::size_t streams, std::size_t words_max,
-                std::uint16_t* memory);
+  StreamEncoder(const ContextTables& tables, std::uint8_t level_bits, std::size_t streams,
+                std::size_t words_max, std::uint16_t* memory);
 
   /// Returns false once a stream may run out of room in the next frame: the group does not shrink.
   [[nodiscard]] bool put_frame(const TokenFrame& frame, std::size_t pixels, bool any_inactive);
@@ -69,6 +69,7 @@ class StreamEncoder {
   void put_all(const TokenFrame& frame, std::size_t pixels, bool any_inactive) noexcept;
 
   std::vector<std::uint32_t> entries_;
+  unsigned probability_bits_;
   std::size_t streams_, words_max_;
   std::uint16_t* memory_;
   std::array<std::uint16_t*, kStreamsMax> write_{};
@@ -78,8 +79,7 @@ class StreamEncoder {
 /// Decodes groups in ascending order.
 class StreamDecoder {
  public:
-  StreamDecoder(std::vector<std::uint32_t> entries, std::uint8_t level_bits,
-                std::span<const ByteSpan> streams);
+  StreamDecoder(const ContextTables& tables, std::uint8_t level_bits, std::span<const ByteSpan> streams);
 
   /// Groups [first, last) of a frame: contexts (context << 8 | raw bits, bit 15: inactive) and bases in,
   /// levels out; all arrays are padded to whole groups.
@@ -96,6 +96,7 @@ class StreamDecoder {
                std::uint16_t* levels) noexcept;
 
   std::vector<std::uint32_t> entries_;
+  unsigned probability_bits_;
   unsigned level_bits_;
   std::size_t streams_;
   bool ran_out_ = false;

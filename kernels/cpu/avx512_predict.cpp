@@ -86,6 +86,7 @@ void RowPredictor::contexts_of(const std::uint16_t* expected, const std::uint16_
   const __m512i low0 = _mm512_load_si512(e), low1 = _mm512_load_si512(e + 32);
   const __m512i mid0 = _mm512_load_si512(e + 64), mid1 = _mm512_load_si512(e + 96);
   const __m512i high0 = _mm512_load_si512(e + 128), high1 = _mm512_load_si512(e + 160);
+  const __m512i top = _mm512_load_si512(e + 192);
   const __m512i half = set16(setup.up == 0 ? 0u : 1u << (setup.up - 1));
   const __m128i up = _mm_cvtsi32_si128(setup.up), down = _mm_cvtsi32_si128(setup.down);
   const __m128i fraction_shift = _mm_cvtsi32_si128(setup.up < 2 ? 0 : setup.up - 2);
@@ -95,9 +96,11 @@ void RowPredictor::contexts_of(const std::uint16_t* expected, const std::uint16_
     const __mmask32 above_low = _mm512_cmpge_epu16_mask(key, set16(256));
     if (above_low != 0) {
       const __m512i mid = _mm512_permutex2var_epi16(mid0, _mm512_srli_epi16(key, 5), mid1);
-      const __m512i high = _mm512_permutex2var_epi16(high0, _mm512_srli_epi16(key, 9), high1);
+      const __m512i high = _mm512_permutex2var_epi16(high0, _mm512_srli_epi16(key, 7), high1);
       entry = _mm512_mask_mov_epi16(entry, above_low, mid);
       entry = _mm512_mask_mov_epi16(entry, _mm512_cmpge_epu16_mask(key, set16(2048)), high);
+      const __mmask32 above_high = _mm512_cmpge_epu16_mask(key, set16(8192));
+      entry = _mm512_mask_permutexvar_epi16(entry, above_high, _mm512_srli_epi16(key, 10), top);
     }
     const __mmask32 residual = _mm512_movepi16_mask(entry);
     const __m512i raw_bits = _mm512_and_si512(_mm512_srli_epi16(entry, 8), set16(15));

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kernels/cpu/cpu_paths.hpp"
+#include "kernels/reference/codec_reference.hpp"
 
 namespace ff::kernels::cpu {
 namespace {
@@ -36,15 +37,15 @@ Path path_for(const PredictorSetup& setup) noexcept {
 }  // namespace
 
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupSetup& group,
+                                                                    const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
   switch (path_for(body.predictor->setup)) {
 #if defined(__x86_64__)
-    case Path::avx512: return avx512::encode_lanes(body, group, frames, bytes_max);
-    case Path::avx2: return avx2::encode_lanes(body, group, frames, bytes_max);
+    case Path::avx512: return avx512::encode_lanes(body, coding, frames, bytes_max);
+    case Path::avx2: return avx2::encode_lanes(body, coding, frames, bytes_max);
 #endif
-    default: return generic::encode_lanes(body, group, frames, bytes_max);
+    default: return generic::encode_lanes(body, coding, frames, bytes_max);
   }
 }
 
@@ -56,6 +57,18 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
 #endif
     default: return generic::decode_lanes(body, payload, frames);
   }
+}
+
+// The phases have no vector code yet: every path takes the reference's loops.
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
+                                                                     const GroupCoding& coding,
+                                                                     GroupFrames frames,
+                                                                     std::size_t bytes_max) {
+  return reference::encode_phases(body, coding, frames, bytes_max);
+}
+
+Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  return reference::decode_phases(body, payload, frames);
 }
 
 }  // namespace ff::kernels::cpu

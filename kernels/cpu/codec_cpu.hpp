@@ -20,12 +20,20 @@ namespace ff::kernels::cpu {
 /// As reference::encode_lanes. Scratch of 2 to 8 bytes a pixel of the group, and the payload; what AVX-512
 /// needs stays with the calling thread for its next group.
 [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                                  const GroupSetup& group,
+                                                                                  const GroupCoding& coding,
                                                                                   GroupFrames frames,
                                                                                   std::size_t bytes_max);
 
 /// As reference::decode_lanes.
 [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,
                                   MutableGroupFrames frames);
+
+/// The same for the model phases.
+[[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
+                                                                                   const GroupCoding& coding,
+                                                                                   GroupFrames frames,
+                                                                                   std::size_t bytes_max);
+[[nodiscard]] Status decode_phases(TileState::Body& body, const PredictedPayload& payload,
+                                   MutableGroupFrames frames);
 
 }  // namespace ff::kernels::cpu

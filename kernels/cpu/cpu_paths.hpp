@@ -12,14 +12,12 @@
 
 #include "kernels/predictor_state.hpp"
 
-#define FF_CPU_PATH(name)                                                                                    \
-  namespace name {                                                                                           \
-  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,   \
-                                                                                    const GroupSetup& group, \
-                                                                                    GroupFrames frames,      \
-                                                                                    std::size_t bytes_max);  \
-  [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,                  \
-                                    MutableGroupFrames frames);                                              \
+#define FF_CPU_PATH(name)                                                                           \
+  namespace name {                                                                                  \
+  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(                \
+      TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
+  [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,         \
+                                    MutableGroupFrames frames);                                     \
   }
 
 namespace ff::kernels::cpu {

@@ -58,6 +58,7 @@ class StreamEncoder {
  public:
   StreamEncoder(const PredictorState& state, std::size_t streams, std::size_t pixels, std::size_t bytes_max)
       : entries_(encoder_entries(*state.tables, state.setup.levels.level_bits)),
+        bits_(state.tables->bits),
         pixels_(pixels),
         bytes_max_(bytes_max) {
     const std::size_t frame_words = (pixels / kLanes / streams + 2) * 3 * kLanes;
@@ -76,9 +77,9 @@ class StreamEncoder {
       const std::size_t at = g * kLanes, count = std::min(kLanes, pixels_ - at);
       auto& stream = streams_[g % streams_.size()];
       if (count == kLanes && !masked) {
-        stream.template put_group<true>(symbols + at, levels + at, count, entries_.data());
+        stream.template put_group<true>(symbols + at, levels + at, count, entries_.data(), bits_);
       } else {
-        stream.template put_group<false>(symbols + at, levels + at, count, entries_.data());
+        stream.template put_group<false>(symbols + at, levels + at, count, entries_.data(), bits_);
       }
     }
     for (std::size_t s = 0; s < streams_.size(); ++s) {
@@ -103,6 +104,7 @@ class StreamEncoder {
   }
 
   std::vector<EncoderEntry> entries_;
+  unsigned bits_;
   std::size_t pixels_, bytes_max_, words_max_ = 0;
   std::unique_ptr<std::uint16_t[]> memory_;
   std::vector<EncoderStream<Level>> streams_;
@@ -110,12 +112,12 @@ class StreamEncoder {
 
 template <typename Level>
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
-                                                                    const GroupSetup& group,
+                                                                    const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
   const std::size_t pixels = body.shape.pixels();
-  const GroupTokens<Level> tokens = tokenize_group<Level>(body, group, frames);
-  StreamEncoder<Level> encoder(*body.predictor, group.streams, pixels, bytes_max);
+  const GroupTokens<Level> tokens = tokenize_group<Level>(body, coding.group, frames);
+  StreamEncoder<Level> encoder(*body.predictor, coding.group.streams, pixels, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
     const std::size_t at = t * pixels;
     if (!encoder.put_frame(tokens.symbols.get() + at, tokens.levels.get() + at, tokens.masked))
@@ -134,6 +136,7 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
   const auto levels = std::make_unique_for_overwrite<Level[]>(pixels);
   RowPredictor<Level> predictor(tile, state, payload.group);
   const auto entries = decoder_entries(*state.tables);
+  const unsigned bits = state.tables->bits;
   std::array<DecoderStream<Level>, kStreamsMax> streams;
   for (std::size_t s = 0; s < payload.group.streams; ++s) streams[s].open(payload.streams[s]);
   for (const MutableFrameView& frame : frames) {
@@ -146,10 +149,10 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
       const std::uint8_t level_bits = state.setup.levels.level_bits;
       if (count == kLanes && !predictor.masked()) {
         stream.template get_group<true>(contexts.get() + at, bases.get() + at, levels.get() + at, count,
-                                        entries.data(), level_bits);
+                                        entries.data(), bits, level_bits);
       } else {
         stream.template get_group<false>(contexts.get() + at, bases.get() + at, levels.get() + at, count,
-                                         entries.data(), level_bits);
+                                         entries.data(), bits, level_bits);
       }
     }
     for (std::uint32_t row = 0; row < tile.rows; ++row) {
@@ -169,12 +172,12 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
 }
 
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupSetup& group,
+                                                                    const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
   const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? encode_typed<std::uint32_t>(body, group, frames, bytes_max)
-              : encode_typed<std::uint16_t>(body, group, frames, bytes_max);
+  return wide ? encode_typed<std::uint32_t>(body, coding, frames, bytes_max)
+              : encode_typed<std::uint16_t>(body, coding, frames, bytes_max);
 }
 
 Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {

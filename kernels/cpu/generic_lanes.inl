@@ -51,7 +51,7 @@ struct EncoderStream {
   // kAll: every one of the 32 lanes codes a pixel, so none is asked.
   template <bool kAll>
   void put_group(const std::uint32_t* symbols, const Level* levels, std::size_t pixels,
-                 const EncoderEntry* entries) noexcept {
+                 const EncoderEntry* entries, unsigned probability_bits) noexcept {
     const std::size_t count = kAll ? kLanes : pixels;
     bool any_raw = false, any_second = false;
     for (std::size_t i = 0; i < count; ++i) {
@@ -75,19 +75,19 @@ struct EncoderStream {
       if (!kAll && symbols[i] == kInactive) continue;
       const EncoderEntry entry = entries[symbols[i]];
       std::uint32_t x = state[i];
-      const bool leaves = x >= std::uint32_t{entry.frequency} << (32 - kProbabilityBits);
+      const bool leaves = x >= std::uint32_t{entry.frequency} << (32 - probability_bits);
       out[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
       out -= leaves ? 1 : 0;
       x = leaves ? x >> 16 : x;
       const std::uint32_t q = x / entry.frequency;
-      state[i] = (q << kProbabilityBits) + (x - q * entry.frequency) + entry.start;
+      state[i] = (q << probability_bits) + (x - q * entry.frequency) + entry.start;
     }
   }
 };
 
-// f << 20 | offset << 8 | symbol, by context << 11 | slot.
+// f << 20 | offset << 8 | symbol, by context << probability bits | slot.
 inline std::vector<std::uint32_t> decoder_entries(const ContextTables& tables) {
-  std::vector<std::uint32_t> entries(tables.frequencies.size() * kProbabilityScale);
+  std::vector<std::uint32_t> entries(tables.frequencies.size() * tables.scale());
   std::uint32_t* entry = entries.data();
   for (const Frequencies& frequencies : tables.frequencies) {
     for (std::uint32_t s = 0; s < kSymbols; ++s) {
@@ -124,16 +124,16 @@ struct DecoderStream {
 
   template <bool kAll>
   void get_group(const std::uint32_t* contexts, const Level* bases, Level* levels, std::size_t pixels,
-                 const std::uint32_t* entries, unsigned level_bits) noexcept {
+                 const std::uint32_t* entries, unsigned probability_bits, unsigned level_bits) noexcept {
+    const std::uint32_t slot_mask = (1u << probability_bits) - 1;
     const std::size_t count = kAll ? kLanes : pixels;
     std::array<std::uint8_t, kLanes> tokens{}, bits{};
     bool any_raw = false, any_second = false;
     for (std::size_t i = 0; i < count; ++i) {
       if (!kAll && contexts[i] == kInactive) continue;
       std::uint32_t x = state[i];
-      const std::uint32_t entry =
-          entries[(contexts[i] >> 8) << kProbabilityBits | (x & (kProbabilityScale - 1))];
-      x = (entry >> 20) * (x >> kProbabilityBits) + ((entry >> 8) & (kProbabilityScale - 1));
+      const std::uint32_t entry = entries[(contexts[i] >> 8) << probability_bits | (x & slot_mask)];
+      x = (entry >> 20) * (x >> probability_bits) + ((entry >> 8) & slot_mask);
       refill(x);
       state[i] = x;
       tokens[i] = static_cast<std::uint8_t>(entry);

@@ -16,14 +16,12 @@ constexpr std::size_t kCrcOffset = 60;
 std::string_view feature_name(std::uint32_t bit) noexcept {
   switch (static_cast<Feature>(bit)) {
     case Feature::four_phases: return "four_phases";
-    case Feature::least_squares: return "least_squares";
     case Feature::sparse: return "sparse";
     case Feature::lossy: return "lossy";
     case Feature::probability_12: return "probability_12";
-    case Feature::pyramid: return "pyramid";
     case Feature::neural: return "neural";
   }
-  return "not named in block.md 0.1";
+  return "not named in block.md 0.2";
 }
 
 Status check_known_format(ByteSpan block) {
@@ -35,7 +33,7 @@ Status check_known_format(ByteSpan block) {
   if (major != kBlockVersionMajor || minor != kBlockVersionMinor) {
     return fail(Errc::unsupported_version,
                 "block: version " + std::to_string(major) + "." + std::to_string(minor) +
-                    ", this build reads 0.1 only; use the Foreframe release that wrote it");
+                    ", this build reads 0.2 only; use the Foreframe release that wrote it");
   }
   const auto stored_crc = load_le<std::uint32_t>(block.data() + kCrcOffset);
   if (stored_crc != crc32c(block.first(kCrcOffset))) {
@@ -51,7 +49,7 @@ Status check_features(std::uint32_t required) {
   return fail(Errc::unsupported_feature, "block: needs feature bit " +
                                              std::to_string(std::countr_zero(lowest)) + " (" +
                                              std::string(feature_name(lowest)) +
-                                             "), which block.md 0.1 readers lack; update this reader");
+                                             "), which block.md 0.2 readers lack; update this reader");
 }
 
 Status check_fields(const BlockHeader& header, std::uint8_t flags, std::uint16_t header_bytes,
@@ -60,7 +58,7 @@ Status check_fields(const BlockHeader& header, std::uint8_t flags, std::uint16_t
   const bool known_profile = header.profile <= Profile::max;
   if (header_bytes != kBlockHeaderBytes || reserved_low != 0 || reserved_high != 0 || flags > 1 ||
       !known_kind || !known_profile || header.block_bytes < kBlockHeaderBytes) {
-    return fail(Errc::malformed, "block: a header field holds a value that block.md 0.1 does not define");
+    return fail(Errc::malformed, "block: a header field holds a value that block.md 0.2 does not define");
   }
   if (header.place.key && header.link != 0) {
     return fail(Errc::malformed, "block: a key group links to an earlier block");

@@ -17,7 +17,7 @@ namespace ff::kernels {
 inline constexpr std::size_t kBlockHeaderBytes = 64;
 inline constexpr std::uint32_t kBlockMagic = 0x4b424646;  // "FFBK"
 inline constexpr std::uint8_t kBlockVersionMajor = 0;
-inline constexpr std::uint8_t kBlockVersionMinor = 1;
+inline constexpr std::uint8_t kBlockVersionMinor = 2;
 
 /// How the pixels are kept. Numbers never change meaning.
 enum class BlockKind : std::uint8_t {
@@ -28,15 +28,14 @@ enum class BlockKind : std::uint8_t {
 
 /// Required feature bits: a reader that does not know one refuses the block by the bit's name.
 enum class Feature : std::uint32_t {
-  four_phases = 1u << 0,
-  least_squares = 1u << 1,
+  four_phases = 1u << 0,  ///< model phases: planes, mixes, pyramid key frames
   sparse = 1u << 2,
   lossy = 1u << 3,
   probability_12 = 1u << 4,
-  pyramid = 1u << 5,
   neural = 1u << 6,
 };
-inline constexpr std::uint32_t kKnownRequiredFeatures = 0;
+inline constexpr std::uint32_t kKnownRequiredFeatures =
+    static_cast<std::uint32_t>(Feature::four_phases) | static_cast<std::uint32_t>(Feature::probability_12);
 
 struct BlockHeader {
   std::uint32_t required = 0;

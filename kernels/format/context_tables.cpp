@@ -9,7 +9,8 @@ namespace ff::kernels {
 namespace {
 
 constexpr unsigned kSpanOrder = 2;
-constexpr std::uint32_t kFrequencyLevelMax = 127;  // level of 1984, the largest 5-bit frequency below 2048
+// Level of the largest 5-bit frequency below 1 << bits: 1984 and 3968.
+constexpr std::uint32_t frequency_level_max(unsigned bits) noexcept { return 16 * (bits - 3) - 1; }
 
 // Order of the Exp-Golomb code for the next level difference, learned from the last ones.
 class LevelOrder {
@@ -42,7 +43,7 @@ SymbolSpan symbol_span(const Frequencies& f) noexcept {
   return span;
 }
 
-// The peak is not sent: it takes what the others leave of 2048.
+// The peak is not sent: it takes what the others leave of 1 << bits.
 void write_frequencies(const Frequencies& f, BitWriter& out) {
   const std::uint8_t peak = peak_symbol(f);
   const auto [first, last] = symbol_span(f);
@@ -62,7 +63,8 @@ void write_frequencies(const Frequencies& f, BitWriter& out) {
   if (peak != kEscape) out.golomb(level_of_frequency(f[kEscape]), 0);
 }
 
-bool parse_frequencies(BitReader& in, Frequencies& f) {
+bool parse_frequencies(BitReader& in, unsigned bits, Frequencies& f) {
+  const std::uint32_t level_max = frequency_level_max(bits), scale = 1u << bits;
   f.fill(0);
   const std::size_t peak = in.bits(8);
   const std::size_t first = in.bits(8);
@@ -74,22 +76,22 @@ bool parse_frequencies(BitReader& in, Frequencies& f) {
   for (std::size_t s = first; s <= last; ++s) {
     if (s == peak) continue;
     const std::uint32_t difference = in.golomb(order.order());
-    if (difference > 2 * kFrequencyLevelMax + 1) return false;
+    if (difference > 2 * level_max + 1) return false;
     order.learn(difference);
     const std::int32_t level = before + unzigzag(difference);
-    if (level < 0 || level > static_cast<std::int32_t>(kFrequencyLevelMax)) return false;
+    if (level < 0 || level > static_cast<std::int32_t>(level_max)) return false;
     f[s] = static_cast<std::uint16_t>(frequency_of_level(static_cast<std::uint32_t>(level)));
     sum += f[s];
     before = level;
   }
   if (peak != kEscape) {
     const std::uint32_t level = in.golomb(0);
-    if (level == 0 || level > kFrequencyLevelMax) return false;
+    if (level == 0 || level > level_max) return false;
     f[kEscape] = static_cast<std::uint16_t>(frequency_of_level(level));
     sum += f[kEscape];
   }
-  if (!in.ok() || sum == 0 || sum >= kProbabilityScale) return false;
-  f[peak] = static_cast<std::uint16_t>(kProbabilityScale - sum);
+  if (!in.ok() || sum == 0 || sum >= scale) return false;
+  f[peak] = static_cast<std::uint16_t>(scale - sum);
   return true;
 }
 
@@ -107,21 +109,22 @@ std::array<BucketEntry, kBuckets> bucket_entries(const ContextTables& tables) no
 }
 
 void write_context_tables(const ContextTables& tables, BitWriter& out) {
+  out.bits(tables.bits - kProbabilityBitsMin, 1);
   std::size_t covered = 0;
   for (const ContextClass& c : tables.classes) {
     covered += c.buckets;
     out.bits(covered == kBuckets ? 1 : 0, 1);
     if (covered != kBuckets) out.golomb(c.buckets - 1u, kSpanOrder);
     out.bits(c.residual ? 1 : 0, 1);
-    if (!c.residual) continue;
     out.bits(c.split ? 1 : 0, 1);
-    out.bits(c.raw_bits, 4);
+    if (c.residual) out.bits(c.raw_bits, 4);
   }
   for (const Frequencies& f : tables.frequencies) write_frequencies(f, out);
 }
 
 Result<ContextTables> parse_context_tables(BitReader& in) {
   ContextTables tables;
+  tables.bits = static_cast<std::uint8_t>(kProbabilityBitsMin + in.bits(1));
   std::size_t covered = 0, contexts = 0;
   while (covered < kBuckets) {
     ContextClass c;
@@ -131,10 +134,8 @@ Result<ContextTables> parse_context_tables(BitReader& in) {
       return fail(Errc::malformed, "block: context classes overrun their buckets");
     c.buckets = static_cast<std::uint8_t>(span);
     c.residual = in.bits(1) == 1;
-    if (c.residual) {
-      c.split = in.bits(1) == 1;
-      c.raw_bits = static_cast<std::uint8_t>(in.bits(4));
-    }
+    c.split = in.bits(1) == 1;
+    if (c.residual) c.raw_bits = static_cast<std::uint8_t>(in.bits(4));
     covered += span;
     contexts += c.contexts();
     if (!in.ok() || contexts > kContextsMax) return fail(Errc::malformed, "block: more than 64 contexts");
@@ -142,8 +143,8 @@ Result<ContextTables> parse_context_tables(BitReader& in) {
   }
   tables.frequencies.resize(contexts);
   for (Frequencies& f : tables.frequencies) {
-    if (!parse_frequencies(in, f))
-      return fail(Errc::malformed, "block: a frequency table does not sum to 2048");
+    if (!parse_frequencies(in, tables.bits, f))
+      return fail(Errc::malformed, "block: a frequency table does not sum to its scale");
   }
   return tables;
 }

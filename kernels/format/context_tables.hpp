@@ -2,11 +2,11 @@
 //
 // Contexts and their frequency tables: which symbol is how likely, given what the predictor expects.
 //
-//     key (rate or scale, 15 bits) -> bucket (0 ... 191) -> class -> context (0 ... 63) -> frequencies
+//     key (rate or scale, 15 bits) -> bucket (0 ... 223) -> class -> context (0 ... 63) -> frequencies
 //
 // Data path  predict > [context > token] > lanes
 // Meaning    docs/formats/block.md §5.6. A class is a run of buckets; a split class has four contexts, one
-//            for each quarter of the prediction's fraction. Everything here is transmitted.
+//            by the prediction's fraction or, with phases and source rate, by the ratio of scale to rate. Everything here is transmitted.
 // Not here   how classes and frequencies are chosen (kernels/reference/plan_tables.hpp).
 #pragma once
 
@@ -19,24 +19,35 @@
 
 namespace ff::kernels {
 
-inline constexpr unsigned kProbabilityBits = 11;
-inline constexpr std::uint32_t kProbabilityScale = 1u << kProbabilityBits;
-inline constexpr std::size_t kBuckets = 192;
+inline constexpr unsigned kProbabilityBitsMin = 11;
+inline constexpr unsigned kProbabilityBitsMax =
+    12;  ///< sparse and static data, where the likeliest symbol is nearly sure
+inline constexpr std::size_t kBuckets = 224;
 inline constexpr std::size_t kContextsMax = 64;
 inline constexpr std::size_t kSymbols = 256;
 inline constexpr std::uint8_t kEscape = 255;
 inline constexpr unsigned kRawBitsMax = 15;
 
-/// Bucket of a key: fine where keys are small, coarser above. 0 <= key <= 32767.
+/// Bucket of a key: fine where keys are small, coarser above; a bucket is never wider than an eighth of its
+/// keys, except below 32. 0 <= key <= 32767.
 [[nodiscard]] constexpr std::uint32_t bucket_of(std::uint32_t key) noexcept {
-  return key < 256 ? key >> 2 : key < 2048 ? 64 + (key >> 5) : 128 + (key >> 9);
+  if (key < 256) return key >> 2;
+  if (key < 2048) return 64 + (key >> 5);
+  return key < 8192 ? 128 + (key >> 7) : 192 + (key >> 10);
 }
 
-/// Buckets [64, 72) and [128, 132) are never reached: bucket_of jumps over them.
+/// Smallest key of a bucket, and of the one after it.
+[[nodiscard]] constexpr std::uint32_t bucket_floor(std::uint32_t bucket) noexcept {
+  if (bucket < 64) return bucket << 2;
+  if (bucket < 128) return (bucket - 64) << 5;
+  return bucket < 192 ? (bucket - 128) << 7 : (bucket - 192) << 10;
+}
+
+/// Buckets [64, 72), [128, 144) and [192, 200) are never reached: bucket_of jumps over them.
 struct ContextClass {
-  std::uint8_t buckets = 1;   ///< how many buckets the class spans
-  bool residual = false;      ///< token is the distance from the prediction; else the level itself
-  bool split = false;         ///< four contexts by the prediction's fraction; residual classes only
+  std::uint8_t buckets = 1;  ///< how many buckets the class spans
+  bool residual = false;     ///< token is the distance from the prediction; else the level itself
+  bool split = false;  ///< four contexts: by the prediction's fraction, or by the ratio (block.md §6.3)
   std::uint8_t raw_bits = 0;  ///< low bits of the level sent as they are (0 ... 15; 0 unless residual)
 
   [[nodiscard]] std::size_t contexts() const noexcept { return split ? 4 : 1; }
@@ -46,8 +57,11 @@ struct ContextClass {
 using Frequencies = std::array<std::uint16_t, kSymbols>;
 
 struct ContextTables {
-  std::vector<ContextClass> classes;     ///< in bucket order; their spans sum to kBuckets
-  std::vector<Frequencies> frequencies;  ///< per context; each sums to kProbabilityScale, each f < 2048
+  std::vector<ContextClass> classes;        ///< in bucket order; their spans sum to kBuckets
+  std::uint8_t bits = kProbabilityBitsMin;  ///< frequencies sum to 1 << bits: 11 or 12
+  std::vector<Frequencies> frequencies;     ///< per context; each f < 1 << bits
+
+  [[nodiscard]] std::uint32_t scale() const noexcept { return 1u << bits; }
 
   friend bool operator==(const ContextTables&, const ContextTables&) = default;
 };

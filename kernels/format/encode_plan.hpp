@@ -17,6 +17,8 @@
 #include "kernels/format/context_tables.hpp"
 #include "kernels/format/level_map.hpp"
 #include "kernels/format/mask_map.hpp"
+#include "kernels/format/phase_grid.hpp"
+#include "kernels/format/phase_mix.hpp"
 
 namespace ff::kernels {
 
@@ -26,10 +28,18 @@ enum class ContextSource : std::uint8_t {
   scale = 1,  ///< the mean distance from the prediction so far: integrating detectors
 };
 
+/// How a pixel's expectation is made.
+enum class Model : std::uint8_t {
+  smooth = 0,  ///< running mean, smoothed over the neighbours; all pixels of a frame at once (profile fast)
+  phases = 1,  ///< least-squares mix of the past and of coded neighbours, phase by phase (small, max)
+};
+
 /// What stays until the predictor is reset: the meaning of levels and of the state's fixed point.
 struct PredictorSetup {
   LevelMap levels;
   ContextSource source = ContextSource::rate;
+  Model model = Model::smooth;
+  PhaseSetup phases;      ///< model phases only
   std::uint8_t up = 0;    ///< state = level << up (0 ... 12); one of up and down is 0
   std::uint8_t down = 0;  ///< state = level >> down (0 ... 16)
 
@@ -51,9 +61,18 @@ struct GroupSetup {
   std::uint16_t scale_smoothing = 0;  ///< the same for the scale
   std::uint8_t mean_frames = 16;      ///< the running mean's memory, 1 ... 64 frames
   std::uint8_t scale_frames = 16;     ///< the running scale's memory, 1 ... 64 frames
+  std::uint8_t fast_frames = 4;       ///< model phases: the fast running mean's memory, 1 ... 64 frames
   std::uint8_t streams = 1;           ///< 1, 2, 4 or 8 streams of 32 lanes
 
   friend bool operator==(const GroupSetup&, const GroupSetup&) = default;
+};
+
+/// What the coding of a group's pixels needs beside the state.
+struct GroupCoding {
+  const GroupSetup& group;
+  const std::vector<FrameMix>& mixes;  ///< complete; empty with the smooth model
+  /// True: the state's tables have classes only; the encoder puts counted ones (frequencies.hpp) in their place.
+  bool count_frequencies = false;
 };
 
 struct EncodePlan {
@@ -67,7 +86,11 @@ struct EncodePlan {
   std::optional<Prior> prior;           ///< only beside a setup
   std::shared_ptr<const MaskMap> mask;  ///< null: the state's
   GroupSetup group;
+  std::vector<FrameMix> mixes;                  ///< model phases: one for each present frame
   std::shared_ptr<const ContextTables> tables;  ///< null: the state's
+  /// `tables` has classes only: the encoder counts this group's tokens and makes the frequencies of them
+  /// (frequencies.hpp), the same on every device.
+  bool count_frequencies = false;
 };
 
 }  // namespace ff::kernels

@@ -21,23 +21,38 @@ void append_section(std::vector<std::byte>& out, SectionId id, ByteSpan body) {
 }
 
 void write_setup(const PredictorSetup& setup, BitWriter& out) {
-  out.bits(static_cast<std::uint64_t>(setup.source), 4);
+  out.bits(static_cast<std::uint64_t>(setup.model), 2);
+  out.bits(static_cast<std::uint64_t>(setup.source), 2);
   out.bits(setup.up, 4);
   out.bits(setup.down, 5);
   write_level_map(setup.levels, out);
+  if (setup.model != Model::phases) return;
+  out.bits(setup.phases.key_levels - 1u, 3);
+  out.bits(setup.phases.later_levels - 1u, 3);
+  out.bits(setup.phases.wide ? 1 : 0, 1);
+}
+
+bool parse_phases(BitReader& in, const FrameShape& tile, PhaseSetup& phases) {
+  phases.key_levels = static_cast<std::uint8_t>(in.bits(3) + 1);
+  phases.later_levels = static_cast<std::uint8_t>(in.bits(3) + 1);
+  phases.wide = in.bits(1) == 1;
+  return levels_fit(tile.rows, tile.cols, std::max(phases.key_levels, phases.later_levels));
 }
 
 Result<PredictorSetup> parse_setup(ByteSpan body, const FrameShape& tile) {
   BitReader in(body);
   PredictorSetup setup;
-  const auto source = in.bits(4);
+  const auto model = in.bits(2);
+  setup.model = static_cast<Model>(model);
+  const auto source = in.bits(2);
   setup.source = static_cast<ContextSource>(source);
   setup.up = static_cast<std::uint8_t>(in.bits(4));
   setup.down = static_cast<std::uint8_t>(in.bits(5));
   FF_ASSIGN(setup.levels, parse_level_map(in, tile.dtype));
+  const bool planes_fit = model != 1 || parse_phases(in, tile, setup.phases);
   const unsigned down_max = setup.levels.level_bits == 32 ? 16 : setup.levels.level_bits == 16 ? 1 : 0;
-  if (!in.ended_cleanly() || source > 1 || setup.up > 12 || setup.down > down_max ||
-      (setup.up && setup.down)) {
+  if (!in.ended_cleanly() || !planes_fit || model > 1 || source > 1 || setup.up > 12 ||
+      setup.down > down_max || (setup.up && setup.down)) {
     return fail(Errc::malformed, "block: the predictor's setup is not possible");
   }
   return setup;
@@ -48,6 +63,7 @@ void write_group(const GroupSetup& group, BitWriter& out) {
   out.bits(group.scale_smoothing, 15);
   out.bits(group.mean_frames - 1u, 6);
   out.bits(group.scale_frames - 1u, 6);
+  out.bits(group.fast_frames - 1u, 6);
   out.bits(static_cast<std::uint64_t>(std::countr_zero(group.streams)), 2);
 }
 
@@ -58,8 +74,9 @@ Result<GroupSetup> parse_group(ByteSpan body) {
   group.scale_smoothing = static_cast<std::uint16_t>(in.bits(15));
   group.mean_frames = static_cast<std::uint8_t>(in.bits(6) + 1);
   group.scale_frames = static_cast<std::uint8_t>(in.bits(6) + 1);
+  group.fast_frames = static_cast<std::uint8_t>(in.bits(6) + 1);
   group.streams = static_cast<std::uint8_t>(1u << in.bits(2));
-  if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the group section is not its 44 bits");
+  if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the group section is not its 50 bits");
   return group;
 }
 
@@ -118,6 +135,7 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
       payload.tables = std::make_shared<const ContextTables>(std::move(tables));
       return {};
     }
+    case SectionId::mix: payload.mix_bits = body; return {};
     case SectionId::lanes:
       order.lanes = true;
       if (!order.group) return fail(Errc::malformed, "block: lanes before the group section");
@@ -125,12 +143,13 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
   }
   if (id >= 128) return {};
   return fail(Errc::unsupported_feature,
-              "block: section " + std::to_string(id) + " is not in block.md 0.1; update this reader");
+              "block: section " + std::to_string(id) + " is not in block.md 0.2; update this reader");
 }
 
 }  // namespace
 
-std::vector<std::byte> write_side_information(const EncodePlan& plan) {
+std::vector<std::byte> write_side_information(const EncodePlan& plan, const ContextTables* tables,
+                                              ByteSpan mix_bits) {
   std::vector<std::byte> out;
   const auto append = [&](SectionId id, auto&& write) {
     BitWriter bits;
@@ -143,8 +162,9 @@ std::vector<std::byte> write_side_information(const EncodePlan& plan) {
   if (plan.prior)
     append(SectionId::prior, [&](BitWriter& bits) { write_prior(*plan.prior, plan.tile, bits); });
   append(SectionId::group, [&](BitWriter& bits) { write_group(plan.group, bits); });
-  if (plan.tables)
-    append(SectionId::tables, [&](BitWriter& bits) { write_context_tables(*plan.tables, bits); });
+  if (tables != nullptr)
+    append(SectionId::tables, [&](BitWriter& bits) { write_context_tables(*tables, bits); });
+  if (!mix_bits.empty()) append_section(out, SectionId::mix, mix_bits);
   return out;
 }
 

@@ -2,7 +2,7 @@
 //
 // Sections: what follows the header of a predicted block, each behind its number and length.
 //
-//     header | setup? | mask? | prior? | group | tables? | lanes
+//     header | setup? | mask? | prior? | group | tables? | mix? | lanes
 //
 // Data path  plan > [sections] > envelope > ... > [sections] > decode
 // Meaning    docs/formats/block.md §5. Numbers ascend; below 128 a reader must know them, from 128 on it
@@ -23,7 +23,15 @@ inline constexpr std::size_t kStreamsMax = 8;
 inline constexpr std::uint32_t kLaneStart = 1u
                                             << 16;  ///< every lane's state before coding and after decoding
 
-enum class SectionId : std::uint8_t { setup = 1, mask = 2, prior = 3, group = 4, tables = 5, lanes = 16 };
+enum class SectionId : std::uint8_t {
+  setup = 1,
+  mask = 2,
+  prior = 3,
+  group = 4,
+  tables = 5,
+  mix = 6,
+  lanes = 16
+};
 
 /// Everything a predicted block's payload says, checked.
 struct PredictedPayload {
@@ -32,13 +40,17 @@ struct PredictedPayload {
   std::optional<Prior> prior;
   GroupSetup group;
   std::shared_ptr<const ContextTables> tables;
+  std::optional<ByteSpan> mix_bits;           ///< for read_mixes, which knows the planes
+  std::vector<FrameMix> mixes;                ///< what read_mixes made of them, complete
   std::array<ByteSpan, kStreamsMax> streams;  ///< group.streams word strings inside the block
 };
 
-/// All sections but the lanes.
-[[nodiscard]] std::vector<std::byte> write_side_information(const EncodePlan& plan);
+/// All sections but the lanes. `tables` null: not sent. `mix_bits`: the mix section's content, nothing
+/// with the smooth model.
+[[nodiscard]] std::vector<std::byte> write_side_information(const EncodePlan& plan,
+                                                            const ContextTables* tables, ByteSpan mix_bits);
 
-/// Errors: malformed, unsupported_feature (a section below 128 that 0.1 does not define).
+/// Errors: malformed, unsupported_feature (a section below 128 that this version does not define).
 [[nodiscard]] Result<PredictedPayload> parse_payload(ByteSpan payload, const FrameShape& tile);
 
 /// Writes the head of the lanes section: number, length, words of each stream. Returns its bytes.

@@ -116,9 +116,10 @@ void write_pixels(FramePredictor& predictor, const PredictorState& state, const 
 }  // namespace
 
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupSetup& group,
+                                                                    const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
+  const GroupSetup& group = coding.group;
   PredictorState& state = *body.predictor;
   FramePredictor predictor(body.shape, state, group);
   std::vector<std::vector<LaneRecord>> tokens;

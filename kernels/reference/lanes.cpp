@@ -24,7 +24,8 @@ RawSteps raw_steps(const LaneRecord& record, unsigned level_bits) noexcept {
 
 }  // namespace
 
-CumulativeTables::CumulativeTables(const ContextTables& tables) : frequency(tables.frequencies) {
+CumulativeTables::CumulativeTables(const ContextTables& tables)
+    : bits(tables.bits), frequency(tables.frequencies) {
   start.resize(frequency.size());
   for (std::size_t c = 0; c < frequency.size(); ++c) {
     std::uint32_t sum = 0;
@@ -32,12 +33,12 @@ CumulativeTables::CumulativeTables(const ContextTables& tables) : frequency(tabl
       start[c][s] = static_cast<std::uint16_t>(sum);
       sum += frequency[c][s];
     }
-    FF_CHECK(sum == kProbabilityScale);
+    FF_CHECK(sum == tables.scale());
   }
 }
 
-std::vector<std::array<std::uint8_t, kProbabilityScale>> symbol_slots(const ContextTables& tables) {
-  std::vector<std::array<std::uint8_t, kProbabilityScale>> slots(tables.frequencies.size());
+SymbolSlots symbol_slots(const ContextTables& tables) {
+  SymbolSlots slots(tables.frequencies.size(), std::vector<std::uint8_t>(tables.scale()));
   for (std::size_t c = 0; c < slots.size(); ++c) {
     std::size_t slot = 0;
     for (std::size_t s = 0; s < kSymbols; ++s) {
@@ -85,12 +86,12 @@ void LaneEncoder::put_group(std::span<const LaneRecord, kLanes> records) {
     if (!record.active) continue;
     std::uint32_t& x = state_[lane];
     const std::uint32_t f = tables_.frequency[record.context][record.token];
-    if (x >= f << (32 - kProbabilityBits)) {
+    if (x >= f << (32 - tables_.bits)) {
       reversed_.push_back(static_cast<std::uint16_t>(x));
       x >>= kWordBits;
     }
     const std::uint32_t q = x / f;
-    x = (q << kProbabilityBits) + (x - q * f) + tables_.start[record.context][record.token];
+    x = (q << tables_.bits) + (x - q * f) + tables_.start[record.context][record.token];
   }
 }
 
@@ -103,9 +104,8 @@ std::vector<std::uint16_t> LaneEncoder::finish() {
   return std::move(reversed_);
 }
 
-LaneDecoder::LaneDecoder(const CumulativeTables& tables,
-                         const std::vector<std::array<std::uint8_t, kProbabilityScale>>& slots,
-                         std::uint8_t level_bits, ByteSpan words) noexcept
+LaneDecoder::LaneDecoder(const CumulativeTables& tables, const SymbolSlots& slots, std::uint8_t level_bits,
+                         ByteSpan words) noexcept
     : tables_(tables), slots_(slots), level_bits_(level_bits), words_(words) {
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     state_[lane] = load_le<std::uint32_t>(words_.data() + 4 * lane);
@@ -146,10 +146,10 @@ void LaneDecoder::get_group(std::span<LaneRecord, kLanes> records) noexcept {
     LaneRecord& record = records[lane];
     if (!record.active) continue;
     std::uint32_t& x = state_[lane];
-    const std::uint32_t slot = x & (kProbabilityScale - 1);
+    const std::uint32_t slot = x & ((1u << tables_.bits) - 1);
     record.token = slots_[record.context][slot];
     record.level = 0;
-    x = tables_.frequency[record.context][record.token] * (x >> kProbabilityBits) + slot -
+    x = tables_.frequency[record.context][record.token] * (x >> tables_.bits) + slot -
         tables_.start[record.context][record.token];
     refill(lane);
   }

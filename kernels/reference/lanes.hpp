@@ -32,13 +32,14 @@ struct LaneRecord {
 /// Frequencies with their running sums: where each symbol's slots begin.
 struct CumulativeTables {
   explicit CumulativeTables(const ContextTables& tables);
+  unsigned bits = kProbabilityBitsMin;
   std::vector<Frequencies> frequency;
   std::vector<std::array<std::uint16_t, kSymbols>> start;
 };
 
 /// The slots of every context turned round: slot -> symbol.
-[[nodiscard]] std::vector<std::array<std::uint8_t, kProbabilityScale>> symbol_slots(
-    const ContextTables& tables);
+using SymbolSlots = std::vector<std::vector<std::uint8_t>>;
+[[nodiscard]] SymbolSlots symbol_slots(const ContextTables& tables);
 
 /// Codes groups of 32 records, last group first.
 class LaneEncoder {
@@ -63,8 +64,7 @@ class LaneEncoder {
 class LaneDecoder {
  public:
   /// Precondition: words.size() >= 128 bytes (parse_payload has checked it).
-  LaneDecoder(const CumulativeTables& tables,
-              const std::vector<std::array<std::uint8_t, kProbabilityScale>>& slots, std::uint8_t level_bits,
+  LaneDecoder(const CumulativeTables& tables, const SymbolSlots& slots, std::uint8_t level_bits,
               ByteSpan words) noexcept;
 
   /// In: context, raw_bits and active of each record. Out: token, and in `level` the raw bits (or the escaped
@@ -78,7 +78,7 @@ class LaneDecoder {
   void get_raw_step(std::span<LaneRecord, kLanes> records, bool first_step) noexcept;
 
   const CumulativeTables& tables_;
-  const std::vector<std::array<std::uint8_t, kProbabilityScale>>& slots_;
+  const SymbolSlots& slots_;
   unsigned level_bits_;
   std::array<std::uint32_t, kLanes> state_{};
   ByteSpan words_;

@@ -9,12 +9,11 @@
 #include <limits>
 #include <numeric>
 
+#include "kernels/format/frequencies.hpp"
 #include "kernels/reference/predict.hpp"
 
 namespace ff::kernels::reference {
 namespace {
-
-using Histogram = std::array<std::uint32_t, kSymbols>;
 
 constexpr std::uint64_t kCellSamplesMin = 96;  // fewer do not make a histogram
 constexpr std::uint64_t kTrialCells = 24;      // cells of a quick estimate
@@ -23,11 +22,6 @@ constexpr std::uint32_t kSpreadPerToken = 10;  // mean distance / 2^k stays belo
 constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
 constexpr FixedBits kContextHeaderBits = 34;  // what a context costs before its symbols
 constexpr FixedBits kSymbolHeaderBits = 4;    // and for each symbol
-
-// Smallest key of a bucket.
-constexpr std::uint32_t bucket_floor(std::uint32_t bucket) noexcept {
-  return bucket < 64 ? bucket << 2 : bucket < 128 ? (bucket - 64) << 5 : (bucket - 128) << 9;
-}
 
 struct BucketStatistics {
   std::uint64_t count = 0;
@@ -220,7 +214,8 @@ void drop_splits(std::vector<Cell>& cells, const SampleRecords& records, const P
 
 // Symbols that a small sample missed but that lie beside those it saw get the smallest share: rarer than
 // about 1 in 32768, escaping costs less than the share.
-void extend_tails(Histogram& histogram, std::uint64_t total) {
+void extend_tails(Histogram& histogram) {
+  const std::uint64_t total = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
   if (total < kCellSamplesMin || total > 32768) return;
   const auto used = std::ranges::count_if(histogram, [](std::uint32_t n) { return n != 0; });
   const std::ptrdiff_t reach = 1 + used / 16;
@@ -233,39 +228,6 @@ void extend_tails(Histogram& histogram, std::uint64_t total) {
       n = std::max<std::uint32_t>(n, 1);
     }
   }
-}
-
-// Five significant bits each, at least 1 for what occurs, at least 1 for the escape; the largest takes the
-// rest.
-Frequencies normalize(Histogram histogram, bool sampled) {
-  std::uint64_t total = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
-  if (sampled) extend_tails(histogram, total);
-  Frequencies f{};
-  if (total == 0) {
-    f[128] = kProbabilityScale - 1;
-    f[kEscape] = 1;
-    return f;
-  }
-  const auto peak = static_cast<std::size_t>(std::ranges::max_element(histogram) - histogram.begin());
-  std::uint32_t others = 0;
-  for (std::size_t s = 0; s < kSymbols; ++s) {
-    if (s == peak || (histogram[s] == 0 && s != kEscape)) continue;
-    const std::uint64_t share = (std::uint64_t{histogram[s]} * kProbabilityScale + total / 2) / total;
-    f[s] = static_cast<std::uint16_t>(
-        coarse_frequency(static_cast<std::uint32_t>(std::max<std::uint64_t>(share, 1))));
-    others += f[s];
-  }
-  if (others == 0) f[peak == 0 ? 1 : 0] = 1, others = 1;  // only where the escape alone occurs
-  // Many ones can leave too little for the peak: take from the largest others, in 5-bit steps.
-  while (others > kProbabilityScale - 1 || kProbabilityScale - others < *std::ranges::max_element(f)) {
-    auto largest = std::ranges::max_element(f);
-    const auto reduced = static_cast<std::uint16_t>(coarse_frequency(*largest - 1u));
-    if (reduced == 0) break;
-    others -= *largest - reduced;
-    *largest = reduced;
-  }
-  f[peak] = static_cast<std::uint16_t>(kProbabilityScale - others);
-  return f;
 }
 
 }  // namespace
@@ -296,7 +258,9 @@ ContextTables build_tables(const SampleRecords& records, const PredictorSetup& s
   for (const Cell& cell : cells) {
     tables.classes.push_back(cell.form);
     for (std::size_t i = 0; i < cell.form.contexts(); ++i) {
-      tables.frequencies.push_back(normalize(cell.histograms[i], ratio_256 > 256));
+      Histogram counts = cell.histograms[i];
+      if (ratio_256 > 256) extend_tails(counts);
+      tables.frequencies.push_back(frequencies_of(counts, tables.bits));
     }
   }
   return tables;
@@ -311,7 +275,7 @@ FixedBits table_cost(const SampleRecords& records, const PredictorSetup& setup, 
     std::uint8_t token = token_of(records.level[i], pixel, wrap);
     const Frequencies& f = tables.frequencies[pixel.context];
     if (f[token] == 0) token = kEscape;
-    cost += (kProbabilityBits << kFixedBitsShift) - log2_fixed(f[token]);
+    cost += (FixedBits{tables.bits} << kFixedBitsShift) - log2_fixed(f[token]);
     cost += (token == kEscape ? setup.levels.level_bits : pixel.raw_bits) * kOneBit;
   }
   return cost;

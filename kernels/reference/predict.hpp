@@ -83,15 +83,25 @@ struct PixelContext {
   std::int32_t base = 0;
 };
 
-/// `expected` and `key` in 0 ... 32767 (the key is the expectation itself in rate mode, the scale otherwise).
+/// Which of a split class's four contexts: the quarter of a level that the expectation lies in.
+[[nodiscard]] constexpr std::int32_t fraction_index(std::int32_t expected, unsigned up) noexcept {
+  return (expected >> (up - 2)) & 3;
+}
+
+/// The context of bucket `entry` for an expectation of 0 ... 32767. `ratio` (0 ... 3) is what splits rate
+/// contexts of the model phases; without one the expectation's fraction splits, and is not rounded away.
 [[nodiscard]] inline PixelContext pixel_context(const BucketEntry& entry, std::int32_t expected,
-                                                const PredictorSetup& setup) noexcept {
+                                                const PredictorSetup& setup,
+                                                std::int32_t ratio = -1) noexcept {
   PixelContext result{entry.first_context, entry.raw_bits, 0};
+  const bool by_fraction = entry.split && ratio < 0;
+  if (entry.split) {
+    const std::int32_t index = by_fraction ? fraction_index(expected, setup.up) : ratio;
+    result.context = static_cast<std::uint8_t>(result.context + index);
+  }
   if (!entry.residual) return result;
-  const std::int32_t half = setup.up == 0 || entry.split ? 0 : 1 << (setup.up - 1);
+  const std::int32_t half = setup.up == 0 || by_fraction ? 0 : 1 << (setup.up - 1);
   const std::int32_t predicted = ((expected + half) >> setup.up) << setup.down;
-  if (entry.split)
-    result.context = static_cast<std::uint8_t>(result.context + ((expected >> (setup.up - 2)) & 3));
   result.base = (predicted >> entry.raw_bits) - 128;
   return result;
 }

@@ -199,7 +199,7 @@ void write_defects(const fs::path& to, const std::vector<std::byte>& good) {
   defect("pixel_crc_flipped", "crc_mismatch",
          [&](auto& block) { header_byte(block, 48, std::to_integer<unsigned>(block[48]) ^ 1u); });
   defect("unknown_required_bit", "unsupported_feature", [&](auto& block) { header_byte(block, 11, 0x80); });
-  defect("required_bit_four_phases", "unsupported_feature", [&](auto& block) { header_byte(block, 8, 1); });
+  defect("required_bit_neural", "unsupported_feature", [&](auto& block) { header_byte(block, 8, 0x40); });
   defect("reserved_not_zero", "malformed", [&](auto& block) { header_byte(block, 56, 1); });
   defect("zero_rows", "malformed", [&](auto& block) { header_byte(block, 28, 0); });
   defect("present_beyond_group", "malformed", [&](auto& block) { header_byte(block, 16, 0xff); });
