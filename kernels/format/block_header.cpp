@@ -11,8 +11,6 @@
 namespace ff::kernels {
 namespace {
 
-constexpr std::size_t kCrcOffset = 60;
-
 std::string_view feature_name(std::uint32_t bit) noexcept {
   switch (static_cast<Feature>(bit)) {
     case Feature::four_phases: return "four_phases";
@@ -35,8 +33,8 @@ Status check_known_format(ByteSpan block) {
                 "block: version " + std::to_string(major) + "." + std::to_string(minor) +
                     ", this build reads 0.2 only; use the Foreframe release that wrote it");
   }
-  const auto stored_crc = load_le<std::uint32_t>(block.data() + kCrcOffset);
-  if (stored_crc != crc32c(block.first(kCrcOffset))) {
+  const auto stored_crc = load_le<std::uint32_t>(block.data() + kHeaderCrcOffset);
+  if (stored_crc != crc32c(block.first(kHeaderCrcOffset))) {
     return fail(Errc::crc_mismatch, "block: header CRC does not match; the block was damaged on its way");
   }
   return {};
@@ -113,7 +111,7 @@ void write_block_header(BlockHeader& header, MutableByteSpan out) noexcept {
   store_le<std::uint32_t>(p + 8, header.required);
   store_le<std::uint32_t>(p + 12, header.optional);
   store_le<std::uint64_t>(p + 16, header.place.present);
-  store_le<std::uint32_t>(p + 24, header.block_bytes);
+  store_le<std::uint32_t>(p + kBlockBytesOffset, header.block_bytes);
   store_le<std::uint32_t>(p + 28, header.tile.rows);
   store_le<std::uint32_t>(p + 32, header.tile.cols);
   store_le<std::uint8_t>(p + 36, static_cast<std::uint8_t>(header.tile.dtype));
@@ -123,12 +121,12 @@ void write_block_header(BlockHeader& header, MutableByteSpan out) noexcept {
   store_le<std::uint8_t>(p + 40, header.place.first_frame);
   store_le<std::uint8_t>(p + 41, header.place.frame_count);
   store_le<std::uint16_t>(p + 42, 0);
-  store_le<std::uint32_t>(p + 44, header.link);
+  store_le<std::uint32_t>(p + kLinkOffset, header.link);
   store_le<std::uint32_t>(p + 48, header.pixel_crc);
-  store_le<std::uint32_t>(p + 52, header.payload_crc);
+  store_le<std::uint32_t>(p + kPayloadCrcOffset, header.payload_crc);
   store_le<std::uint32_t>(p + 56, 0);
-  header.header_crc = crc32c(ByteSpan(p, kCrcOffset));
-  store_le<std::uint32_t>(p + kCrcOffset, header.header_crc);
+  header.header_crc = crc32c(ByteSpan(p, kHeaderCrcOffset));
+  store_le<std::uint32_t>(p + kHeaderCrcOffset, header.header_crc);
 }
 
 Result<BlockHeader> parse_block_header(ByteSpan block) {
@@ -143,7 +141,7 @@ Result<BlockHeader> parse_block_header(ByteSpan block) {
   header.optional = load_le<std::uint32_t>(p + 12);
   FF_TRY(check_features(header.required));
   header.place.present = load_le<std::uint64_t>(p + 16);
-  header.block_bytes = load_le<std::uint32_t>(p + 24);
+  header.block_bytes = load_le<std::uint32_t>(p + kBlockBytesOffset);
   header.tile.rows = load_le<std::uint32_t>(p + 28);
   header.tile.cols = load_le<std::uint32_t>(p + 32);
   header.tile.dtype = static_cast<Dtype>(load_le<std::uint8_t>(p + 36));
@@ -153,10 +151,10 @@ Result<BlockHeader> parse_block_header(ByteSpan block) {
   header.place.key = (flags & 1) != 0;
   header.place.first_frame = load_le<std::uint8_t>(p + 40);
   header.place.frame_count = load_le<std::uint8_t>(p + 41);
-  header.link = load_le<std::uint32_t>(p + 44);
+  header.link = load_le<std::uint32_t>(p + kLinkOffset);
   header.pixel_crc = load_le<std::uint32_t>(p + 48);
-  header.payload_crc = load_le<std::uint32_t>(p + 52);
-  header.header_crc = load_le<std::uint32_t>(p + kCrcOffset);
+  header.payload_crc = load_le<std::uint32_t>(p + kPayloadCrcOffset);
+  header.header_crc = load_le<std::uint32_t>(p + kHeaderCrcOffset);
   FF_TRY(check_fields(header, flags, load_le<std::uint16_t>(p + 6), load_le<std::uint16_t>(p + 42),
                       load_le<std::uint32_t>(p + 56)));
   return header;

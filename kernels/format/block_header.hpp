@@ -15,6 +15,10 @@
 namespace ff::kernels {
 
 inline constexpr std::size_t kBlockHeaderBytes = 64;
+inline constexpr std::size_t kBlockBytesOffset = 24;      ///< u32
+inline constexpr std::size_t kLinkOffset = 44;            ///< u32
+inline constexpr std::size_t kPayloadCrcOffset = 52;      ///< u32
+inline constexpr std::size_t kHeaderCrcOffset = 60;       ///< u32, over the bytes before it
 inline constexpr std::uint32_t kBlockMagic = 0x4b424646;  // "FFBK"
 inline constexpr std::uint8_t kBlockVersionMajor = 0;
 inline constexpr std::uint8_t kBlockVersionMinor = 2;

@@ -188,7 +188,7 @@ void write_defects(const fs::path& to, const std::vector<std::byte>& good) {
   };
   const auto header_byte = [](std::vector<std::byte>& block, std::size_t at, unsigned value) {
     block[at] = static_cast<std::byte>(value);
-    store_le(block.data() + 60, crc32c(ByteSpan(block).first(60)));
+    store_le(block.data() + kHeaderCrcOffset, crc32c(ByteSpan(block).first(kHeaderCrcOffset)));
   };
   defect("truncated_header", "truncated", [](auto& block) { block.resize(63); });
   defect("truncated_payload", "truncated", [](auto& block) { block.resize(block.size() - 1); });
