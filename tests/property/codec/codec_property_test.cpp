@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Properties of the codec over random shapes, types, masks, gaps and groupings. A failure prints its seed.
-#include <algorithm>
 #include <cstring>
 
 #include <catch2/catch.hpp>
@@ -9,142 +8,19 @@
 #include "common/base/crc32c.hpp"
 #include "kernels/codec.hpp"
 #include "kernels/predictor_state.hpp"
-#include "tests/support/group_images.hpp"
+#include "tests/support/group_examples.hpp"
 #include "tests/support/plan_of_block.hpp"
 
 namespace {
 
 using namespace ff;
 using namespace ff::kernels;
+using tests::Example;
 using tests::FrameStack;
+using tests::make_example;
+using tests::make_groups;
+using tests::same_state;
 using tests::TestRandom;
-
-constexpr Dtype kDtypes[] = {Dtype::u8, Dtype::u16, Dtype::u32, Dtype::i8, Dtype::i16, Dtype::i32};
-
-enum class Scene {
-  zeros,
-  largest,
-  smallest,
-  noise,
-  counting,
-  bright,
-  integrating,
-  sparse,
-  hot,
-  comb,
-  scenes
-};
-
-std::int64_t scene_value(Scene scene, const ValueRange& range, std::size_t pixel, TestRandom& random) {
-  const auto counts = [&](std::uint64_t rate_256) {
-    return std::min<std::int64_t>(range.high, static_cast<std::int64_t>(random.counts(rate_256)));
-  };
-  switch (scene) {
-    case Scene::zeros: return 0;
-    case Scene::largest: return range.high;
-    case Scene::smallest: return range.low;
-    case Scene::noise:
-      return range.low +
-             static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(range.high - range.low) + 1));
-    case Scene::counting: return counts(64 + pixel % 7 * 200);
-    case Scene::bright: return counts(25600);
-    case Scene::integrating:
-      return std::max(
-          range.low, std::min(range.high, static_cast<std::int64_t>(pixel * 37 % 90 + random.below(6)) - 20));
-    case Scene::sparse: return random.below(300) == 0 ? static_cast<std::int64_t>(random.below(100)) : 0;
-    case Scene::hot:
-      return random.below(50) == 0 ? range.high - static_cast<std::int64_t>(random.below(3)) : counts(512);
-    case Scene::comb: return static_cast<std::int64_t>(random.below(25)) * 5;
-    case Scene::scenes: break;
-  }
-  return 0;
-}
-
-struct Example {
-  FrameShape tile;
-  std::uint32_t window = 0;
-  FrameStack frames;
-  std::vector<std::uint8_t> mask;
-  std::vector<std::int64_t> sentinels;
-};
-
-Example make_example(std::uint64_t seed) {
-  TestRandom random(seed);
-  const auto extent = [&] {
-    const std::uint64_t kind = random.below(8);
-    return static_cast<std::uint32_t>(kind == 0   ? 1
-                                      : kind == 1 ? 32 * (1 + random.below(3))
-                                                  : 1 + random.below(90));
-  };
-  const FrameShape tile{kDtypes[random.below(6)], extent(), extent()};
-  const auto window = static_cast<std::uint32_t>(1 + random.below(random.below(10) == 0 ? 64 : 9));
-  Example example{tile, window, FrameStack(tile, window), {}, {}};
-  const ValueRange range = value_range(tile.dtype);
-  const auto scene = static_cast<Scene>(random.below(static_cast<std::uint64_t>(Scene::scenes)));
-  for (std::size_t t = 0; t < window; ++t) {
-    for (std::size_t p = 0; p < tile.pixels(); ++p)
-      example.frames.set(t, p, scene_value(scene, range, p, random));
-  }
-  if (random.below(2) == 0) {
-    for (std::uint64_t i = random.below(4); i > 0; --i) {
-      const std::int64_t value = dtype_is_signed(tile.dtype) ? -static_cast<std::int64_t>(i)
-                                                             : range.high - static_cast<std::int64_t>(i - 1);
-      example.sentinels.push_back(random.below(4) == 0 ? static_cast<std::int64_t>(i) * 3 : value);
-    }
-  }
-  if (random.below(2) == 0) {
-    example.mask.assign(tile.pixels(), 0);
-    for (auto& m : example.mask) m = random.below(5) == 0 ? 1 : 0;
-    const std::int64_t value =
-        example.sentinels.empty() ? random.below(2) == 0 ? range.high : 0 : example.sentinels[0];
-    for (std::size_t t = 0; t < window; ++t) {
-      for (std::size_t p = 0; p < tile.pixels(); ++p) {
-        // Once in a while a masked pixel holds something else.
-        if (example.mask[p] != 0 && random.below(400) != 0) example.frames.set(t, p, value);
-      }
-    }
-  }
-  return example;
-}
-
-struct Group {
-  GroupPlace place;
-  std::vector<FrameView> frames;
-};
-
-// Cuts a window into groups; drops some frames.
-std::vector<Group> make_groups(const Example& example, TestRandom& random) {
-  std::vector<Group> groups;
-  const auto views = example.frames.views();
-  for (std::uint32_t first = 0; first < example.window;) {
-    const auto count = static_cast<std::uint32_t>(1 + random.below(example.window - first));
-    Group group{{static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count), 0,
-                 first == 0 || random.below(6) == 0},
-                {}};
-    for (std::uint32_t i = 0; i < count; ++i) {
-      if (random.below(8) == 0 && !(i + 1 == count && group.frames.empty())) continue;
-      group.place.present |= std::uint64_t{1} << i;
-      group.frames.push_back(views[first + i]);
-    }
-    groups.push_back(std::move(group));
-    first += count;
-  }
-  return groups;
-}
-
-bool same_state(TileState& a, TileState& b) {
-  const auto& left = a.body();
-  const auto& right = b.body();
-  if (left.link != right.link || left.predictor.has_value() != right.predictor.has_value()) return false;
-  if (!left.predictor) return true;
-  const std::size_t pixels = left.shape.pixels();
-  const auto equal = [&](const std::vector<std::uint16_t>& x, const std::vector<std::uint16_t>& y) {
-    return x.size() == y.size() && (x.empty() || std::memcmp(x.data(), y.data(), pixels * 2) == 0);
-  };
-  return left.predictor->frames == right.predictor->frames &&
-         equal(left.predictor->mean, right.predictor->mean) &&
-         equal(left.predictor->scale, right.predictor->scale);
-}
 
 std::vector<std::byte> encode(Device device, TileState& state, const EncodePlan& plan, GroupFrames frames) {
   std::vector<std::byte> block(encoded_size_bound(plan.tile, static_cast<std::uint32_t>(frames.size())));
@@ -165,7 +41,7 @@ void check_example(std::uint64_t seed) {
   EncodeOptions options;
   options.mask = example.mask;
   options.sentinels = example.sentinels;
-  for (const Group& group : make_groups(example, random)) {
+  for (const tests::ExampleGroup& group : make_groups(example, random)) {
     auto plan = plan_group(reference, group.place, group.frames, options);
     REQUIRE(plan.ok());
     if (random.below(3) == 0) (*plan)->group.streams = static_cast<std::uint8_t>(1u << random.below(4));
