@@ -13,6 +13,7 @@ std::span<const Command> commands() noexcept {
       {"inspect", "show what an .ffs file or a block holds", &inspect_command},
       {"ledger", "what became of every frame, from a sink's catalogue", &ledger_command},
       {"ledger", "what became of every frame: stored, damaged, lost and where", &ledger_command},
+      {"bench", "sizes and speeds of the codec beside other codecs", &bench_command},
       {"convert", "copy a recording into another format", &convert_command},
   };
   return kCommands;

@@ -22,6 +22,7 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> commands() noexcept;
 
+int bench_command(int argc, char** argv);
 int convert_command(int argc, char** argv);
 int decode_command(int argc, char** argv);
 int encode_command(int argc, char** argv);

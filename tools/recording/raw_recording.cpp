@@ -221,6 +221,9 @@ Result<RecordingInfo> read_description(const std::string& json_path, const json&
   if (const auto shows = described.find("shows"); shows != described.end() && shows->is_string()) {
     info.description = shows->get<std::string>();
   }
+  if (const auto mode = described.find("detector_mode"); mode != described.end() && mode->is_string()) {
+    info.detector_mode = mode->get<std::string>();
+  }
   FF_TRY(read_sentinels(described, json_path, info));
   FF_TRY(read_mask(described, fs::path(json_path).parent_path(), info));
   return info;

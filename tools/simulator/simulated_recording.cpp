@@ -217,6 +217,8 @@ Result<FrameReaderPtr> open_simulated_recording(const std::string& source) {
   RecordingInfo info;
   info.source = source;
   info.description = "simulated " + spec.preset;
+  info.detector_mode = spec.kind == SimulatedKind::integrating ? "integrating, gain switching, simulated"
+                                                               : "photon-counting, simulated";
   info.shape = spec.shape;
   info.frames = spec.frames;
   info.frame_time_s = spec.frame_time_s;

@@ -4,8 +4,8 @@
 //
 //     sim:eiger2-16m,rows=1024,cols=1024,frames=500,rate=0.4,seed=7,kind=rotation
 //
-// Presets    citius-module  728 × 384 u16, 17.4 kHz, integrating      jungfrau-4m  8 modules of 512 × 1024,
-// u16, 2 kHz, integrating
+// Presets    citius-module  728 × 384 u16, 17.4 kHz, integrating      citius-840k  3 modules, 2184 × 384
+//            jungfrau-4m  8 modules of 512 × 1024, u16, 2 kHz, integrating
 //            eiger2-16m     4362 × 4148 u16, 133 Hz, counting, gaps   pilatus-6m   2527 × 2463 i32, 25 Hz,
 //            counting, gaps
 // Kinds      static       Poisson counts of one rate map (powder rings on a background): entropy exactly

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Our codec, timed step by step.
+#include "tools/bench/own_codec.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ff::tools {
+
+namespace {
+
+using kernels::TileState;
+
+std::vector<TileRect> tiles_of(const FrameShape& shape, const OwnCodecOptions& options) {
+  const bool whole = options.tile_rows == 0 && shape.pixels() <= kernels::kTilePixelsMax;
+  const std::uint32_t rows = whole ? shape.rows : options.tile_rows == 0 ? 512 : options.tile_rows;
+  const std::uint32_t cols = whole ? shape.cols : options.tile_cols == 0 ? 512 : options.tile_cols;
+  std::vector<TileRect> tiles;
+  for (std::uint32_t row = 0; row < shape.rows; row += rows) {
+    for (std::uint32_t col = 0; col < shape.cols; col += cols)
+      tiles.push_back({row, col, std::min(rows, shape.rows - row), std::min(cols, shape.cols - col)});
+  }
+  return tiles;
+}
+
+std::vector<std::uint8_t> mask_of(const RecordingInfo& info, const TileRect& tile) {
+  std::vector<std::uint8_t> mask;
+  if (info.pixel_mask.empty()) return mask;
+  for (std::uint32_t row = tile.row; row < tile.row + tile.rows; ++row) {
+    for (std::uint32_t col = tile.col; col < tile.col + tile.cols; ++col)
+      mask.push_back(info.pixel_mask[std::size_t{row} * info.shape.cols + col] != 0 ? 1 : 0);
+  }
+  return mask;
+}
+
+struct Times {
+  double plan_s = 0, encode_s = 0, decode_s = 0;
+};
+
+/// One tile through all windows.
+class TileRun {
+ public:
+  TileRun(const BenchFrames& frames, const TileRect& tile, kernels::Profile profile,
+          const OwnCodecOptions& options, const std::vector<std::uint8_t>& mask)
+      : frames_(frames),
+        tile_(tile),
+        options_(options),
+        shape_{frames.info.shape.dtype, tile.rows, tile.cols} {
+    encode_options_.profile = profile;
+    encode_options_.sentinels = frames.info.sentinels;
+    encode_options_.mask = mask;
+  }
+
+  Status run() {
+    FF_ASSIGN(TileState writer, TileState::create(shape_));
+    FF_ASSIGN(TileState reader, TileState::create(shape_));
+    const std::uint64_t window = options_.window_frames;
+    const std::uint64_t group =
+        options_.group_frames == 0 ? window : std::min<std::uint64_t>(options_.group_frames, window);
+    for (std::uint64_t start = 0; start < frames_.frames; start += window) {
+      const std::uint64_t end = std::min(start + window, frames_.frames);
+      for (std::uint64_t first = start; first < end; first += group)
+        FF_TRY(code_group(writer, reader, start, first, std::min(group, end - first)));
+    }
+    return {};
+  }
+
+  std::uint64_t bytes = 0;
+  Times first_window, later_windows;
+
+ private:
+  Status code_group(TileState& writer, TileState& reader, std::uint64_t window, std::uint64_t first,
+                    std::uint64_t count) {
+    views_.clear();
+    for (std::uint64_t i = 0; i < count; ++i) views_.push_back(frames_.frame(first + i).tile(tile_));
+    kernels::GroupPlace place;
+    place.first_frame = static_cast<std::uint8_t>(first - window);
+    place.frame_count = static_cast<std::uint8_t>(count);
+    place.present = count == 64 ? ~0ull : (1ull << count) - 1;
+    place.key = first == window;
+    block_.resize(kernels::encoded_size_bound(shape_, static_cast<std::uint32_t>(count)));
+    Times& times = window == 0 ? first_window : later_windows;
+    FF_ASSIGN(const std::size_t coded, encode(writer, place, times));
+    bytes += coded;
+    return decode(reader, ByteSpan(block_).first(coded), times);
+  }
+
+  Result<std::size_t> encode(TileState& writer, const kernels::GroupPlace& place, Times& times) {
+    const double start = thread_seconds();
+    FF_ASSIGN(const kernels::EncodePlanPtr plan, kernels::plan_group(writer, place, views_, encode_options_));
+    const double planned = thread_seconds();
+    const auto device =
+        kernels::can_execute(options_.device, *plan) ? options_.device : kernels::Device::reference;
+    FF_ASSIGN(const std::size_t coded, kernels::encode_group(device, writer, *plan, views_, block_));
+    times.plan_s += planned - start;
+    times.encode_s += thread_seconds() - planned;
+    return coded;
+  }
+
+  Status decode(TileState& reader, ByteSpan block, Times& times) {
+    pixels_.resize(views_.size() * shape_.bytes());
+    targets_.clear();
+    for (std::size_t i = 0; i < views_.size(); ++i)
+      targets_.push_back(dense_view(shape_, pixels_.data() + i * shape_.bytes()));
+    const double start = thread_seconds();
+    FF_TRY(kernels::decode_group(options_.device, reader, block, targets_));
+    times.decode_s += thread_seconds() - start;
+    for (std::size_t i = 0; i < views_.size(); ++i) {
+      for (std::uint32_t row = 0; row < shape_.rows; ++row) {
+        if (std::memcmp(views_[i].row(row), targets_[i].row(row), shape_.row_bytes()) != 0)
+          return fail(Errc::crc_mismatch, "a decoded pixel differs in row " + std::to_string(row));
+      }
+    }
+    return {};
+  }
+
+  const BenchFrames& frames_;
+  TileRect tile_;
+  const OwnCodecOptions& options_;
+  FrameShape shape_;
+  kernels::EncodeOptions encode_options_;
+  std::vector<FrameView> views_;
+  std::vector<MutableFrameView> targets_;
+  std::vector<std::byte> block_, pixels_;
+};
+
+struct Round {
+  std::uint64_t bytes = 0;
+  Times first, later;
+};
+
+void add(Times& sum, const Times& part) {
+  sum.plan_s += part.plan_s;
+  sum.encode_s += part.encode_s;
+  sum.decode_s += part.decode_s;
+}
+
+Result<Round> run_once(const BenchFrames& frames, kernels::Profile profile, const OwnCodecOptions& options) {
+  Round round;
+  for (const TileRect& tile : tiles_of(frames.info.shape, options)) {
+    const std::vector<std::uint8_t> mask = mask_of(frames.info, tile);
+    TileRun run(frames, tile, profile, options, mask);
+    FF_TRY(run.run());
+    round.bytes += run.bytes;
+    add(round.first, run.first_window);
+    add(round.later, run.later_windows);
+  }
+  return round;
+}
+
+}  // namespace
+
+Measured measure_own_codec(const BenchFrames& frames, kernels::Profile profile,
+                           const OwnCodecOptions& options) {
+  Measured result;
+  result.codec = std::string(kernels::to_string(profile));
+  result.label = "Foreframe " + result.codec;
+  result.frames = frames.frames;
+  result.raw_bytes = frames.pixels.size();
+  const std::uint64_t later_frames =
+      frames.frames - std::min<std::uint64_t>(frames.frames, options.window_frames);
+  const auto raw = static_cast<double>(result.raw_bytes);
+  const double later = static_cast<double>(later_frames * frames.info.shape.bytes());
+  std::vector<double> all_s, planned_s, steady_s, decode_s;
+  for (int i = 0; i < options.repeat; ++i) {
+    const Result<Round> round = run_once(frames, profile, options);
+    if (!round.ok())
+      return not_measured(result.codec, result.label, MeasureState::failed, round.error().message);
+    result.bytes = round->bytes;
+    planned_s.push_back(round->first.encode_s + round->later.encode_s);
+    all_s.push_back(planned_s.back() + round->first.plan_s + round->later.plan_s);
+    steady_s.push_back(round->later.plan_s + round->later.encode_s);
+    decode_s.push_back(round->first.decode_s + round->later.decode_s);
+  }
+  result.encode_gb_s = gigabytes_per_second(raw, all_s);
+  result.encode_planned_gb_s = gigabytes_per_second(raw, planned_s);
+  result.decode_gb_s = gigabytes_per_second(raw, decode_s);
+  if (later_frames > 0) result.encode_steady_gb_s = gigabytes_per_second(later, steady_s);
+  return result;
+}
+
+}  // namespace ff::tools
