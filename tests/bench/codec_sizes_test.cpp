@@ -1,89 +1,99 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Exact sizes: every recording codes to the bytes that sizes.csv records, so that a change of ratio is a line in
-// a review. `bench_codec --sizes tests/bench/sizes.csv` writes the file anew. Falls back to made-up frames.
+// a review. `foreframe bench codec --quick --peers none --profile fast --sizes tests/bench/sizes.csv` writes the
+// file anew; each column NAME_bytes is a profile. Falls back to simulated frames.
 #include <fstream>
 #include <map>
 #include <sstream>
 
 #include <catch2/catch.hpp>
 
-#include "kernels/interop/bslz4.hpp"
-#include "tests/support/group_codec.hpp"
-#include "tests/support/group_images.hpp"
+#include "tools/bench/frame_peers.hpp"
+#include "tools/bench/own_codec.hpp"
 
 namespace {
 
 using namespace ff;
+using namespace ff::tools;
 
-struct Row {
-  std::uint32_t window = 0;
-  std::size_t raw_bytes = 0, fast_bytes = 0;
-};
+using Row = std::map<std::string, std::string>;  ///< by column
+
+std::vector<std::string> fields_of(const std::string& line) {
+  std::vector<std::string> fields;
+  std::istringstream words(line);
+  for (std::string word; std::getline(words, word, ',');) fields.push_back(word);
+  return fields;
+}
 
 std::map<std::string, Row> read_sizes() {
   std::ifstream file(FF_SIZES_CSV);
-  std::map<std::string, Row> rows;
   std::string line;
   std::getline(file, line);
+  const std::vector<std::string> columns = fields_of(line);
+  std::map<std::string, Row> rows;
   while (std::getline(file, line)) {
-    std::istringstream fields(line);
-    std::string name, comma;
-    std::getline(fields, name, ',');
-    Row row;
-    char separator = 0;
-    fields >> row.window >> separator >> row.raw_bytes >> separator >> row.fast_bytes;
-    rows[name] = row;
+    const std::vector<std::string> fields = fields_of(line);
+    REQUIRE(fields.size() == columns.size());
+    for (std::size_t i = 1; i < fields.size(); ++i) rows[fields[0]][columns[i]] = fields[i];
   }
   return rows;
 }
 
-std::size_t bslz4_bytes(const tests::Recording& recording) {
-  std::size_t total = 0;
-  const std::size_t width = dtype_bytes(recording.shape.dtype), bytes = recording.shape.bytes();
-  std::vector<std::byte> out(
-      kernels::detector_compressed_bound(kernels::DetectorCompression::bslz4, bytes, width));
-  for (std::size_t t = 0; t < recording.frames; ++t) {
-    const ByteSpan raw = ByteSpan(recording.pixels).subspan(t * bytes, bytes);
-    total += *kernels::compress_detector(kernels::DetectorCompression::bslz4, raw, width, out);
-  }
-  return total;
+BenchFrames frames_of(const std::string& source) {
+  auto frames = load_bench_frames(source, 0);
+  INFO((frames.ok() ? source : frames.error().message));
+  REQUIRE(frames.ok());
+  return std::move(*frames);
+}
+
+std::uint64_t coded_bytes(const BenchFrames& frames, kernels::Profile profile, std::uint32_t window) {
+  OwnCodecOptions options;
+  options.window_frames = window;
+  options.repeat = 1;
+  const Measured measured = measure_own_codec(frames, profile, options);
+  INFO(measured.note);
+  REQUIRE(measured.state == MeasureState::measured);
+  return measured.bytes;
 }
 
 }  // namespace
 
 TEST_CASE("every recording codes to its recorded size", "[sizes]") {
-  const auto names = tests::recording_names();
-  if (names.empty()) WARN("no recordings found (FF_DATA_DIR); sizes.csv is not checked");
+  constexpr std::string_view kEnding = "_bytes";
+  const auto sources = recordings_at_hand();
+  if (sources.empty()) WARN("no recordings found (FF_DATA_DIR); sizes.csv is not checked");
   const auto sizes = read_sizes();
   REQUIRE_FALSE(sizes.empty());
-  for (const std::string& name : names) {
-    if (!sizes.contains(name)) continue;  // a folder of other recordings
-    INFO(name);
-    const Row& row = sizes.at(name);
-    const auto recording = tests::load_recording(name);
-    tests::GroupCodec codec(recording, kernels::Device::cpu, row.window);
-    codec.run();
-    CHECK(recording.pixels.size() == row.raw_bytes);
-    CHECK(codec.coded_bytes() == row.fast_bytes);
+  for (const std::string& source : sources) {
+    const BenchFrames frames = frames_of(source);
+    if (!sizes.contains(frames.name)) continue;  // a folder of other recordings
+    const Row& row = sizes.at(frames.name);
+    CHECK(std::to_string(frames.pixels.size()) == row.at("raw_bytes"));
+    for (const auto& [column, bytes] : row) {
+      if (column == "raw_bytes" || !column.ends_with(kEnding)) continue;
+      INFO(frames.name << " " << column);
+      const auto profile = kernels::parse_profile(column.substr(0, column.size() - kEnding.size()));
+      REQUIRE(profile.ok());
+      const auto window = static_cast<std::uint32_t>(std::stoul(row.at("window_frames")));
+      CHECK(std::to_string(coded_bytes(frames, *profile, window)) == bytes);
+    }
   }
 }
 
 TEST_CASE("photon counting frames code at least 1.15 times smaller than bitshuffle + LZ4", "[sizes]") {
-  std::vector<tests::Recording> recordings;
-  for (const std::string& name : tests::recording_names()) {
-    if (name.starts_with("pilatus")) recordings.push_back(tests::load_recording(name));
+  std::vector<BenchFrames> recordings;
+  for (const std::string& source : recordings_at_hand()) {
+    if (source.find("pilatus") != std::string::npos) recordings.push_back(frames_of(source));
   }
   if (recordings.empty()) {
-    WARN("no recordings found (FF_DATA_DIR); made-up counts instead");
-    const FrameShape tile{Dtype::u16, 256, 256};
-    const auto stack = tests::counting_frames(tile, 16, 64, 1024, 3);
-    recordings.push_back({"made-up counts", tile, 16, stack.pixels});
+    WARN("no recordings found (FF_DATA_DIR); simulated counts instead");
+    recordings.push_back(frames_of("sim:eiger2-16m,rows=256,cols=256,frames=16,rate=4"));
   }
-  for (const auto& recording : recordings) {
-    INFO(recording.name);
-    tests::GroupCodec codec(recording, kernels::Device::cpu, 16);
-    codec.run();
-    CHECK(static_cast<double>(bslz4_bytes(recording)) >= 1.15 * static_cast<double>(codec.coded_bytes()));
+  for (const BenchFrames& frames : recordings) {
+    INFO(frames.name);
+    const Measured bslz4 = measure_frame_peer(frames, "bitshuffle-lz4", 1);
+    const auto ours = static_cast<double>(coded_bytes(frames, kernels::Profile::fast, 16));
+    CHECK(static_cast<double>(bslz4.bytes) >= 1.15 * ours);
   }
 }

@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <unordered_map>
+
+#include "tools/bench/child_process.hpp"
 
 namespace ff::tools {
 
@@ -90,6 +93,13 @@ std::vector<std::string> recordings_in(const std::string& folder) {
   }
   std::ranges::sort(found);
   return found;
+}
+
+std::vector<std::string> recordings_at_hand() {
+  if (const char* given = std::getenv("FF_DATA_DIR"); given != nullptr) return recordings_in(given);
+  const auto places = find_python();
+  if (!places.ok()) return {};
+  return recordings_in((fs::path(places->repository).parent_path() / "shared" / "data").string());
 }
 
 }  // namespace ff::tools

@@ -36,8 +36,10 @@ inline constexpr std::uint64_t kBenchBytesMax = 4ull << 30;
 /// The pixels as whole numbers; frames of 8, 16 and 32 bits.
 [[nodiscard]] std::vector<std::int64_t> pixel_values(const BenchFrames& frames);
 
-/// Recordings that `foreframe bench codec` takes when none is named, or all in a folder:
-/// FOLDER/NAME/NAME.json and FOLDER/NAME.json, in ascending order.
+/// All in a folder: FOLDER/NAME/NAME.json and FOLDER/NAME.json, in ascending order.
 [[nodiscard]] std::vector<std::string> recordings_in(const std::string& folder);
+
+/// Those taken when none is named: in the folder FF_DATA_DIR, or in shared/data beside the repository.
+[[nodiscard]] std::vector<std::string> recordings_at_hand();
 
 }  // namespace ff::tools

@@ -2,7 +2,6 @@
 //
 // `foreframe bench codec`: sizes and speeds of the codec beside its peers, as table, JSON, document and plots.
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 
 #include <CLI/CLI.hpp>
@@ -94,18 +93,10 @@ void declare(CLI::App& app, BenchArguments& arguments) {
   app.footer(kExamples);
 }
 
-/// The recordings in FF_DATA_DIR, or in shared/data beside the repository.
-std::vector<std::string> default_recordings() {
-  if (const char* given = std::getenv("FF_DATA_DIR"); given != nullptr) return recordings_in(given);
-  const auto places = find_python();
-  if (!places.ok()) return {};
-  return recordings_in((fs::path(places->repository).parent_path() / "shared" / "data").string());
-}
-
 Result<std::vector<std::string>> all_sources(const std::vector<std::string>& named) {
   std::error_code none;
   std::vector<std::string> sources;
-  if (named.empty()) sources = default_recordings();
+  if (named.empty()) sources = recordings_at_hand();
   for (const std::string& source : named) {
     if (!fs::is_directory(source, none)) {
       sources.push_back(source);

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`foreframe bench codec` as a process: its JSON holds the exact sizes, and says what isn't there."""
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from recordings import DATA, ROOT
+
+SMALL = "savu_tomo_proj"
+SIMULATED = "sim:eiger2-16m,rows=96,cols=80,frames=20,rate=1.5"
+
+
+def bench(bin_dir: Path, *arguments: str, **environment: str) -> dict:
+    done = subprocess.run([bin_dir / "foreframe", "bench", "codec", "--quick", "--json", *arguments], capture_output=True,
+                          text=True, timeout=120, check=False, env=os.environ | environment)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def by_codec(report: dict) -> dict[str, dict]:
+    return {result["codec"]: result for result in report["recordings"][0]["results"]}
+
+
+def test_sizes_are_those_in_git(bin_dir: Path):
+    recording = DATA / SMALL / f"{SMALL}.json"
+    if not recording.exists():
+        pytest.skip(f"{recording} is not here")
+    report = bench(bin_dir, str(recording))
+    with open(ROOT / "tests" / "bench" / "sizes.csv", newline="", encoding="utf-8") as file:
+        row = next(row for row in csv.DictReader(file) if row["recording"] == SMALL)
+    fast = by_codec(report)["fast"]
+    assert report["settings"]["window_frames"] == int(row["window_frames"])
+    assert (fast["bytes"], fast["raw_bytes"]) == (int(row["fast_bytes"]), int(row["raw_bytes"]))
+    assert fast["ratio"] == pytest.approx(int(row["raw_bytes"]) / int(row["fast_bytes"]), rel=1e-4)
+    for speed in ("encode_gb_s", "encode_planned_gb_s", "decode_gb_s"):
+        assert 0 < fast[speed]["min"] <= fast[speed]["median"] <= fast[speed]["max"]
+    for peer in ("bitshuffle-lz4", "bitshuffle-zstd", "zstd-1", "zstd-3", "terse"):
+        assert by_codec(report)[peer]["state"] == "measured"
+
+
+def test_missing_peers_are_named(bin_dir: Path):
+    report = bench(bin_dir, SIMULATED, "--peers", "jpeg-ls,x265,tezip-mean", FF_PYTHON="/usr/bin/false")
+    results = by_codec(report)
+    assert [results[name]["state"] for name in ("jpeg-ls", "x265", "tezip-mean")] == ["not installed"] * 2 + ["measured"]
+    assert "tools/setup --bench" in results["jpeg-ls"]["note"]
+
+
+def test_lossy_peers_keep_the_bound(bin_dir: Path):
+    report = bench(bin_dir, SIMULATED, "--peers", "tezip-previous,tezip-mean", "--bound", "abs:2,sqrt:1")
+    bounded, root = report["recordings"][0]["lossy"]
+    assert bounded["absolute"] == 2 and "absolute" not in root
+    for result in bounded["results"]:
+        if result["codec"].startswith("tezip"):
+            assert result["max_error"] <= 2
+            assert result["bytes"] < by_codec(report)[result["codec"]]["bytes"]
+
+
+def test_a_recording_that_is_not_there_is_named(bin_dir: Path):
+    done = subprocess.run([bin_dir / "foreframe", "bench", "codec", "nowhere.json"], capture_output=True, text=True,
+                          timeout=60, check=False)
+    assert done.returncode == 66
+    assert "nowhere.json" in done.stderr
