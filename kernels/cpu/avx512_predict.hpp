@@ -45,8 +45,10 @@ class RowPredictor {
               std::uint16_t* out) noexcept;
   void contexts_of(const std::uint16_t* expected, const std::uint16_t* keys, std::uint16_t* contexts,
                    std::uint16_t* bases) const noexcept;
+  // Added as a number: the pixel left of the first one is never read, but a pointer to it may not even be formed.
   [[nodiscard]] __mmask32 hidden(std::size_t at, __mmask32 valid) const noexcept {
-    return _mm256_test_epi8_mask(_mm256_maskz_loadu_epi8(valid, mask_ + at), _mm256_set1_epi8(-1));
+    const auto* first = reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(mask_) + at);
+    return _mm256_test_epi8_mask(_mm256_maskz_loadu_epi8(valid, first), _mm256_set1_epi8(-1));
   }
 
   FrameShape tile_;

@@ -104,8 +104,9 @@ class RowPredictor {
     vertical[-1] = vertical[0];
     vertical[cols] = vertical[cols - 1];
     const std::uint8_t* hidden = mask_ == nullptr ? nullptr : mask_ + at;
+    const std::uint16_t* left_of = vertical - 1;
     for (std::size_t i = 0; i < cols; ++i) {
-      std::int32_t left = vertical[i - 1], right = vertical[i + 1];
+      std::int32_t left = left_of[i], right = vertical[i + 1];
       const std::int32_t own = vertical[i];
       if (hidden != nullptr) {
         left = i > 0 && hidden[i - 1] != 0 ? own : left;

@@ -30,6 +30,12 @@ if(FF_SANITIZE)
   add_link_options(-fsanitize=${FF_SANITIZE})
 endif()
 
+# libFuzzer comes with clang. Its builds are for finding faults only; warnings are g++'s business.
+option(FF_FUZZ "Make the fuzz targets libFuzzer programs (clang)" OFF)
+if(FF_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # ccache makes the second build of a checkout quick; its absence changes nothing.
 find_program(FF_CCACHE ccache)
 if(FF_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
