@@ -10,15 +10,32 @@
 
 #include <array>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 #include "kernels/format/phase_mix.hpp"
 
 namespace ff::kernels {
 
+/// Memory that starts on a cache line, so that a vector never lies across two.
+template <typename T>
+struct LineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t kLine{64};
+
+  LineAllocator() = default;
+  template <typename U>
+  LineAllocator(const LineAllocator<U>&) noexcept {}
+  [[nodiscard]] T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new(count * sizeof(T), kLine));
+  }
+  void deallocate(T* memory, std::size_t) noexcept { ::operator delete(memory, kLine); }
+  friend bool operator==(const LineAllocator&, const LineAllocator&) noexcept { return true; }
+};
+
 /// A plane whose rows have room around them: two elements before the first and at least two behind the last may
-/// be read and written (borders), and a vector may be read from any of them. Rows start on 64 bytes relative to
-/// each other. Elements outside [0, cols) are no part of the state.
+/// be read and written (borders), and a vector may be read from any of them. Rows start on 64 bytes. Elements outside
+/// [0, cols) are no part of the state.
 class PaddedPlane {
  public:
   static constexpr std::size_t kBorder = 2, kVector = 32;
@@ -44,7 +61,7 @@ class PaddedPlane {
  private:
   std::uint32_t rows_ = 0, cols_ = 0;
   std::size_t stride_ = 0;
-  std::vector<std::uint16_t> cells_;
+  std::vector<std::uint16_t, LineAllocator<std::uint16_t>> cells_;
 };
 
 /// State of one phase of level 1; all 0 ... 32767.

@@ -27,7 +27,7 @@ bool direct(const LevelCodec& codec, const FrameShape& shape, std::size_t stride
   return codec.identity() && dtype_bytes(shape.dtype) == 2 && stride == shape.row_bytes();
 }
 
-// symbols = context << 8 | token, bit 15 where inactive.
+// symbols = context << 8 | token, kIdleSymbol where nothing is coded.
 void tokenize_row(const std::uint16_t* levels, const std::uint16_t* bases, std::size_t cols,
                   std::uint16_t* symbols) noexcept {
   const __m512i low_bits = _mm512_set1_epi16(15), escape = _mm512_set1_epi16(255);
@@ -37,7 +37,9 @@ void tokenize_row(const std::uint16_t* levels, const std::uint16_t* bases, std::
     const __m512i level = _mm512_maskz_loadu_epi16(valid, levels + i);
     const __m512i context = _mm512_loadu_si512(symbols + i);
     const __m512i high = _mm512_srlv_epi16(level, _mm512_and_si512(context, low_bits));
-    const __m512i token = _mm512_min_epu16(_mm512_sub_epi16(high, _mm512_loadu_si512(bases + i)), escape);
+    const __mmask32 active = ~_mm512_movepi16_mask(context);
+    const __m512i distance = _mm512_sub_epi16(high, _mm512_loadu_si512(bases + i));
+    const __m512i token = _mm512_maskz_min_epu16(active, distance, escape);
     _mm512_storeu_si512(symbols + i, _mm512_or_si512(_mm512_and_si512(context, keep), token));
   }
 }
@@ -80,7 +82,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
   StreamEncoder encoder(*state.tables, state.setup.levels.level_bits, group.streams, words_max,
                         word_memory.get(group.streams * words_max));
   for (std::size_t t = frames.size(); t-- > 0;) {
-    if (!encoder.put_frame(tokens[t], pixels, predictor.masked())) return std::nullopt;
+    if (!encoder.put_frame(tokens[t], pixels)) return std::nullopt;
   }
   return encoder.finish();
 }
@@ -98,7 +100,6 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   RowPredictor predictor(tile, state, payload.group);
   StreamDecoder decoder(*state.tables, state.setup.levels.level_bits,
                         std::span(payload.streams).first(payload.group.streams));
-  const bool short_group = pixels % kLanes != 0;
   for (const MutableFrameView& frame : frames) {
     std::size_t decoded_groups = 0;
     std::uint32_t written_rows = 0;
@@ -109,9 +110,9 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
       if (last_strip) std::fill_n(contexts + pixels, kLanes, kInactive);
       if (last_strip) std::fill_n(bases + pixels, kLanes, std::uint16_t{0});
       const std::size_t whole = row * cols / kLanes;
-      decoder.get_groups(decoded_groups, whole, contexts, bases, levels, predictor.masked());
-      if (last_strip && short_group) decoder.get_groups(whole, groups, contexts, bases, levels, true);
-      decoded_groups = whole;
+      const std::size_t ready = last_strip ? groups : whole, at = decoded_groups * kLanes;
+      decoder.get_groups(decoded_groups, ready - decoded_groups, contexts + at, bases + at, levels + at);
+      decoded_groups = ready;
       const auto complete = last_strip ? tile.rows : static_cast<std::uint32_t>(whole * kLanes / cols);
       for (std::uint32_t r = written_rows; r < complete; ++r) {
         predictor.learn_row(r, levels + r * cols);

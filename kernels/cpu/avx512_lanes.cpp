@@ -47,11 +47,10 @@ inline Half put_raw(Half x, Half level, Half k, std::uint16_t*& out) noexcept {
 
 // floor(x / f) by float, corrected by at most one: both roundings together stay below a quarter.
 inline Half put_token(Half x, Half entry, __mmask16 active, Half bits, std::uint16_t*& out) noexcept {
-  const Half f = _mm512_srli_epi32(entry, 20);
+  const Half f = _mm512_srli_epi32(entry, 17);
   const Half start = _mm512_and_si512(entry, set32(0xfff));
-  x = emit(x,
-           _mm512_mask_cmpge_epu32_mask(active, x, _mm512_sllv_epi32(f, _mm512_sub_epi32(set32(32), bits))),
-           out);
+  const Half rest_bits = _mm512_sub_epi32(set32(32), bits);
+  x = emit(x, _mm512_mask_cmpge_epu32_mask(active, _mm512_srlv_epi32(x, rest_bits), f), out);
   Half q = _mm512_cvttps_epu32(_mm512_div_ps(_mm512_cvtepu32_ps(x), _mm512_cvtepu32_ps(f)));
   Half rest = _mm512_sub_epi32(x, _mm512_mullo_epi32(q, f));
   const __mmask16 high = _mm512_movepi32_mask(rest);
@@ -80,6 +79,7 @@ struct Decoded {
   Half state, token;
 };
 
+// Idle lanes keep their state and give token 0.
 inline Decoded get_token(Half x, Half context, const std::uint32_t* entries, __mmask16 active,
                          Half bits) noexcept {
   const Half slot = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits), x);
@@ -87,8 +87,8 @@ inline Decoded get_token(Half x, Half context, const std::uint32_t* entries, __m
   const Half entry = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), active, index, entries, 4);
   const Half f = _mm512_srli_epi32(entry, 20);
   const Half offset = _mm512_and_si512(_mm512_srli_epi32(entry, 8), set32(0xfff));
-  const Half next = _mm512_add_epi32(_mm512_mullo_epi32(f, _mm512_srlv_epi32(x, bits)), offset);
-  return {_mm512_mask_mov_epi32(x, active, next), _mm512_and_si512(entry, set32(255))};
+  const Half product = _mm512_mullo_epi32(f, _mm512_srlv_epi32(x, bits));
+  return {_mm512_mask_add_epi32(x, active, product, offset), _mm512_and_si512(entry, set32(255))};
 }
 
 }  // namespace
@@ -99,13 +99,14 @@ std::vector<std::uint32_t> encoder_entries(const ContextTables& tables, std::uin
   for (const ContextClass& c : tables.classes) {
     for (std::size_t i = 0; i < c.contexts(); ++i) raw_bits[context++] = c.raw_bits;
   }
-  std::vector<std::uint32_t> entries(tables.frequencies.size() * kSymbols);
+  std::vector<std::uint32_t> entries(kIdleSymbol + 1);
+  entries[kIdleSymbol] = tables.scale() << 17;  // the whole scale: leaves the state as it is
   for (std::size_t c = 0; c < tables.frequencies.size(); ++c) {
     std::uint32_t start = 0;
     for (std::size_t s = 0; s < kSymbols; ++s) {
       const std::uint32_t f = tables.frequencies[c][s];
       const std::uint32_t k = s == kEscape ? level_bits : raw_bits[c];
-      entries[c * kSymbols + s] = f << 20 | k << 12 | start;
+      entries[c * kSymbols + s] = f << 17 | k << 12 | start;
       start += f;
     }
     for (std::size_t s = 0; s < kEscape; ++s) {
@@ -173,7 +174,7 @@ void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noex
   }
 }
 
-// The same for groups with inactive lanes, and for a frame's last, short group.
+// The same one by one, for a frame's last groups: levels end with the pixels.
 template <std::size_t kStreams>
 void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std::size_t last,
                                 std::size_t pixels) noexcept {
@@ -187,7 +188,7 @@ void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std:
       const std::size_t there = at < pixels ? std::min<std::size_t>(pixels - at, 16) : 0;
       active[h] =
           static_cast<__mmask16>(_mm512_testn_epi32_mask(symbol, set32(0x8000)) & ((1u << there) - 1u));
-      entry[h] = _mm512_mask_i32gather_epi32(set32(1u << 20), active[h], symbol, entries_.data(), 4);
+      entry[h] = _mm512_mask_i32gather_epi32(set32(1u << 17), active[h], symbol, entries_.data(), 4);
       level[h] = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(active[h], frame.levels + at));
       x[h] = _mm512_load_si512(&states_[s][16 * h]);
     }
@@ -199,24 +200,24 @@ void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std:
 }
 
 template <std::size_t kStreams>
-void StreamEncoder::put_all(const TokenFrame& frame, std::size_t pixels, bool any_inactive) noexcept {
+void StreamEncoder::put_all(const TokenFrame& frame, std::size_t pixels) noexcept {
   const std::size_t groups = (pixels + kLanes - 1) / kLanes;
-  const std::size_t whole = any_inactive ? 0 : pixels / kLanes / kStreams * kStreams;
+  const std::size_t whole = pixels / kLanes / kStreams * kStreams;
   put_checked<kStreams>(frame, whole, groups, pixels);
   if (whole != 0) put_groups<kStreams>(frame, whole);
 }
 
-bool StreamEncoder::put_frame(const TokenFrame& frame, std::size_t pixels, bool any_inactive) {
+bool StreamEncoder::put_frame(const TokenFrame& frame, std::size_t pixels) {
   const std::size_t groups_per_stream = (pixels + kLanes - 1) / kLanes / streams_ + 1;
   for (std::size_t s = 0; s < streams_; ++s) {
     const auto room = static_cast<std::size_t>(write_[s] - (memory_ + s * words_max_));
     if (room < groups_per_stream * kGroupWordsMax + 2 * kLanes) return false;
   }
   switch (streams_) {
-    case 1: put_all<1>(frame, pixels, any_inactive); break;
-    case 2: put_all<2>(frame, pixels, any_inactive); break;
-    case 4: put_all<4>(frame, pixels, any_inactive); break;
-    default: put_all<8>(frame, pixels, any_inactive); break;
+    case 1: put_all<1>(frame, pixels); break;
+    case 2: put_all<2>(frame, pixels); break;
+    case 4: put_all<4>(frame, pixels); break;
+    default: put_all<8>(frame, pixels); break;
   }
   return true;
 }
@@ -250,20 +251,21 @@ StreamDecoder::StreamDecoder(const ContextTables& tables, std::uint8_t level_bit
   }
 }
 
-template <std::size_t kStreams, bool kInactive>
-void StreamDecoder::get_run(std::size_t first, std::size_t last, const std::uint16_t* contexts,
+template <std::size_t kStreams>
+void StreamDecoder::get_run(std::size_t first_stream, std::size_t groups, const std::uint16_t* contexts,
                             const std::uint16_t* bases, std::uint16_t* levels) noexcept {
   Half x[kStreams][2];
   const std::uint16_t* in[kStreams];
-  const std::size_t offset = kStreams == 1 ? first % streams_ : 0;
+  std::size_t stream[kStreams];
   for (std::size_t s = 0; s < kStreams; ++s) {
-    x[s][0] = _mm512_load_si512(&states_[offset + s][0]);
-    x[s][1] = _mm512_load_si512(&states_[offset + s][16]);
-    in[s] = read_[offset + s];
+    stream[s] = (first_stream + s) % streams_;
+    x[s][0] = _mm512_load_si512(&states_[stream[s]][0]);
+    x[s][1] = _mm512_load_si512(&states_[stream[s]][16]);
+    in[s] = read_[stream[s]];
   }
   const Half escape = set32(kEscape), escape_bits = set32(level_bits_);
   const Half probability_bits = set32(probability_bits_);
-  for (std::size_t g = first; g != last; g += kStreams) {
+  for (std::size_t g = 0; g != groups; g += kStreams) {
 #pragma GCC unroll 4
     for (std::size_t s = 0; s < kStreams; ++s) {
       const std::size_t at = (g + s) * kLanes;
@@ -271,13 +273,12 @@ void StreamDecoder::get_run(std::size_t first, std::size_t last, const std::uint
       __mmask16 escaped[2];
       for (std::size_t h = 0; h < 2; ++h) {
         const Half context = load16(contexts + at + 16 * h);
-        const __mmask16 active =
-            kInactive ? _mm512_testn_epi32_mask(context, set32(0x8000)) : __mmask16{0xffff};
+        const __mmask16 active = _mm512_testn_epi32_mask(context, set32(0x8000));
         const Decoded decoded = get_token(x[s][h], context, entries_.data(), active, probability_bits);
         x[s][h] = refill(decoded.state, in[s]);
         token[h] = decoded.token;
         escaped[h] = _mm512_cmpeq_epi32_mask(token[h], escape);
-        bits[h] = _mm512_maskz_and_epi32(active, context, set32(15));
+        bits[h] = _mm512_and_epi32(context, set32(15));
         bits[h] = _mm512_mask_mov_epi32(bits[h], escaped[h], escape_bits);
         raw[h] = _mm512_setzero_si512();
       }
@@ -293,40 +294,33 @@ void StreamDecoder::get_run(std::size_t first, std::size_t last, const std::uint
         level = _mm512_mask_mov_epi32(level, escaped[h], raw[h]);
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels + at + 16 * h), _mm512_cvtepi32_epi16(level));
       }
-      if (in[s] > end_[offset + s]) [[unlikely]] {
-        in[s] = end_[offset + s];
+      if (in[s] > end_[stream[s]]) [[unlikely]] {
+        in[s] = end_[stream[s]];
         ran_out_ = true;
       }
     }
   }
   for (std::size_t s = 0; s < kStreams; ++s) {
-    _mm512_store_si512(&states_[offset + s][0], x[s][0]);
-    _mm512_store_si512(&states_[offset + s][16], x[s][1]);
-    read_[offset + s] = in[s];
+    _mm512_store_si512(&states_[stream[s]][0], x[s][0]);
+    _mm512_store_si512(&states_[stream[s]][16], x[s][1]);
+    read_[stream[s]] = in[s];
   }
 }
 
-template <bool kInactive>
-void StreamDecoder::get_any(std::size_t first, std::size_t last, const std::uint16_t* contexts,
-                            const std::uint16_t* bases, std::uint16_t* levels) noexcept {
-  // Up to a multiple of the stream count one by one, then all streams side by side, then the rest one by one.
-  const std::size_t from = std::min(last, (first + streams_ - 1) / streams_ * streams_);
-  const std::size_t to = from + (last - from) / streams_ * streams_;
-  for (std::size_t g = first; g < from; ++g) get_run<1, kInactive>(g, g + 1, contexts, bases, levels);
+void StreamDecoder::get_groups(std::size_t first, std::size_t count, const std::uint16_t* contexts,
+                               const std::uint16_t* bases, std::uint16_t* levels) noexcept {
+  const std::size_t stream = first % streams_, whole = count / streams_ * streams_;
   switch (streams_) {
-    case 1: get_run<1, kInactive>(from, to, contexts, bases, levels); break;
-    case 2: get_run<2, kInactive>(from, to, contexts, bases, levels); break;
-    case 4: get_run<4, kInactive>(from, to, contexts, bases, levels); break;
-    default: get_run<8, kInactive>(from, to, contexts, bases, levels); break;
+    case 1: get_run<1>(stream, whole, contexts, bases, levels); break;
+    case 2: get_run<2>(stream, whole, contexts, bases, levels); break;
+    case 4: get_run<4>(stream, whole, contexts, bases, levels); break;
+    default: get_run<8>(stream, whole, contexts, bases, levels); break;
   }
-  for (std::size_t g = to; g < last; ++g) get_run<1, kInactive>(g, g + 1, contexts, bases, levels);
-}
-
-void StreamDecoder::get_groups(std::size_t first, std::size_t last, const std::uint16_t* contexts,
-                               const std::uint16_t* bases, std::uint16_t* levels,
-                               bool any_inactive) noexcept {
-  any_inactive ? get_any<true>(first, last, contexts, bases, levels)
-               : get_any<false>(first, last, contexts, bases, levels);
+  // What is left goes to a stream each, so the processor still works on several at a time.
+  for (std::size_t g = whole; g < count; ++g) {
+    const std::size_t at = g * kLanes;
+    get_run<1>(stream + g, 1, contexts + at, bases + at, levels + at);
+  }
 }
 
 bool StreamDecoder::ended_cleanly() const noexcept {

@@ -36,20 +36,23 @@ class Scratch {
   std::size_t capacity_ = 0;
 };
 
-/// Tables the way a gather wants them. Encoder entry by context << 8 | token: f << 20 | raw bits << 12 |
-/// start; an absent token's entry is the escape's. Decoder entry by context << probability bits | slot: f << 20 | offset <<
-/// 8 | token.
+/// The symbol of a lane that codes nothing.
+inline constexpr std::size_t kIdleSymbol = 0x8000;
+
+/// Tables the way a gather wants them. Encoder entry by context << 8 | token: f << 17 | raw bits << 12 | start; an
+/// absent token's entry is the escape's; one more for kIdleSymbol. Decoder entry by context << probability bits |
+/// slot: f << 20 | offset << 8 | token.
 [[nodiscard]] std::vector<std::uint32_t> encoder_entries(const ContextTables& tables,
                                                          std::uint8_t level_bits);
 [[nodiscard]] std::vector<std::uint32_t> decoder_entries(const ContextTables& tables);
 
-/// One frame's coded pixels for the encoder: contexts << 8 | token (bit 15: inactive), and their levels.
+/// One frame's coded pixels for the encoder: contexts << 8 | token, or kIdleSymbol; and their levels.
 struct TokenFrame {
-  const std::uint16_t* symbols = nullptr;  ///< padded with inactive ones to a multiple of 32
+  const std::uint16_t* symbols = nullptr;  ///< padded with idle ones to a multiple of 32
   const std::uint16_t* levels = nullptr;   ///< `pixels` of them
 };
 
-/// Codes frames from the last to the first. `any_inactive`: symbols may have bit 15 set anywhere.
+/// Codes frames from the last to the first.
 class StreamEncoder {
  public:
   /// `memory` holds streams x words_max words; pages that no word reaches are never touched.
@@ -57,7 +60,7 @@ class StreamEncoder {
                 std::size_t words_max, std::uint16_t* memory);
 
   /// Returns false once a stream may run out of room in the next frame: the group does not shrink.
-  [[nodiscard]] bool put_frame(const TokenFrame& frame, std::size_t pixels, bool any_inactive);
+  [[nodiscard]] bool put_frame(const TokenFrame& frame, std::size_t pixels);
   [[nodiscard]] std::vector<std::vector<std::uint16_t>> finish();
 
  private:
@@ -66,7 +69,7 @@ class StreamEncoder {
   template <std::size_t kStreams>
   void put_checked(const TokenFrame& frame, std::size_t first, std::size_t last, std::size_t pixels) noexcept;
   template <std::size_t kStreams>
-  void put_all(const TokenFrame& frame, std::size_t pixels, bool any_inactive) noexcept;
+  void put_all(const TokenFrame& frame, std::size_t pixels) noexcept;
 
   std::vector<std::uint32_t> entries_;
   unsigned probability_bits_;
@@ -81,19 +84,16 @@ class StreamDecoder {
  public:
   StreamDecoder(const ContextTables& tables, std::uint8_t level_bits, std::span<const ByteSpan> streams);
 
-  /// Groups [first, last) of a frame: contexts (context << 8 | raw bits, bit 15: inactive) and bases in,
-  /// levels out; all arrays are padded to whole groups.
-  void get_groups(std::size_t first, std::size_t last, const std::uint16_t* contexts,
-                  const std::uint16_t* bases, std::uint16_t* levels, bool any_inactive) noexcept;
+  /// The next `count` groups of a frame, of which `first` have been decoded: contexts (context << 8 | raw bits, bit
+  /// 15: nothing is coded) and bases in, levels out. All arrays begin with the first of these groups.
+  void get_groups(std::size_t first, std::size_t count, const std::uint16_t* contexts,
+                  const std::uint16_t* bases, std::uint16_t* levels) noexcept;
   [[nodiscard]] bool ended_cleanly() const noexcept;
 
  private:
-  template <std::size_t kStreams, bool kInactive>
-  void get_run(std::size_t first, std::size_t last, const std::uint16_t* contexts, const std::uint16_t* bases,
-               std::uint16_t* levels) noexcept;
-  template <bool kInactive>
-  void get_any(std::size_t first, std::size_t last, const std::uint16_t* contexts, const std::uint16_t* bases,
-               std::uint16_t* levels) noexcept;
+  template <std::size_t kStreams>
+  void get_run(std::size_t first_stream, std::size_t groups, const std::uint16_t* contexts,
+               const std::uint16_t* bases, std::uint16_t* levels) noexcept;
 
   std::vector<std::uint32_t> entries_;
   unsigned probability_bits_;

@@ -37,8 +37,6 @@ class RowPredictor {
   /// All rows are done: the next frame's state becomes the present one.
   void end_frame() noexcept;
 
-  [[nodiscard]] bool masked() const noexcept { return mask_ != nullptr; }
-
  private:
   template <bool kMasked>
   void smooth(const std::uint16_t* plane, std::uint32_t row, std::uint16_t smoothing,

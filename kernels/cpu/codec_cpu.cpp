@@ -19,7 +19,8 @@ Path widest_path() noexcept {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vnni");
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
   const char* named = std::getenv("FF_CPU_PATH");
   const std::string_view limit = named == nullptr ? "avx512" : named;
@@ -59,15 +60,22 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   }
 }
 
-// The phases have no vector code yet: every path takes the reference's loops.
+// The plain loops have no phases yet: they take the reference's.
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
                                                                      const GroupCoding& coding,
                                                                      GroupFrames frames,
                                                                      std::size_t bytes_max) {
+#if defined(__x86_64__)
+  if (path_for(body.predictor->setup) == Path::avx512)
+    return avx512::encode_phases(body, coding, frames, bytes_max);
+#endif
   return reference::encode_phases(body, coding, frames, bytes_max);
 }
 
 Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+#if defined(__x86_64__)
+  if (path_for(body.predictor->setup) == Path::avx512) return avx512::decode_phases(body, payload, frames);
+#endif
   return reference::decode_phases(body, payload, frames);
 }
 

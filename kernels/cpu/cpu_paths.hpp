@@ -18,6 +18,10 @@
       TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
   [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,         \
                                     MutableGroupFrames frames);                                     \
+  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(               \
+      TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
+  [[nodiscard]] Status decode_phases(TileState::Body& body, const PredictedPayload& payload,        \
+                                     MutableGroupFrames frames);                                    \
   }
 
 namespace ff::kernels::cpu {
@@ -26,18 +30,24 @@ FF_CPU_PATH(generic)  ///< any processor; levels of 16 and 32 bits
 FF_CPU_PATH(avx2)     ///< the same source, compiled for AVX2
 FF_CPU_PATH(avx512)   ///< levels of 8 and 16 bits only
 
-/// One decoded row: levels to pixels, and masked pixels to their values.
-template <typename Level>
-void write_row(const PredictorState& state, const Level* levels, std::uint32_t row,
-               const MutableFrameView& frame) noexcept {
+/// Masked pixels of a row get their values.
+inline void write_masked(const PredictorState& state, std::uint32_t row,
+                         const MutableFrameView& frame) noexcept {
   const std::size_t cols = frame.shape.cols, width = dtype_bytes(frame.shape.dtype);
-  state.codec.values_of_row(levels, cols, frame.row(row));
   if (state.mask == nullptr) return;
   const std::uint8_t* classes = &state.mask->classes[row * cols];
   for (std::size_t col = 0; col < cols; ++col) {
     if (classes[col] == 0) continue;
     store_pixel(frame.shape.dtype, frame.row(row) + col * width, state.mask->values[classes[col] - 1u]);
   }
+}
+
+/// One decoded row: levels to pixels, and masked pixels to their values.
+template <typename Level>
+void write_row(const PredictorState& state, const Level* levels, std::uint32_t row,
+               const MutableFrameView& frame) noexcept {
+  state.codec.values_of_row(levels, frame.shape.cols, frame.row(row));
+  write_masked(state, row, frame);
 }
 
 }  // namespace ff::kernels::cpu
