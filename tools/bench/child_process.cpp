@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 
 Result<pid_t> spawn(const std::vector<std::string>& argv, int stdout_fd) {
   std::vector<char*> arguments;
+  arguments.reserve(argv.size() + 1);
   for (const std::string& word : argv) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -2,6 +2,7 @@
 //
 // A benchmark's report as JSON, and the machine it was made on.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -113,7 +114,7 @@ Json machine_json() {
   return {{"processor", processor_name()},
           {"vector_instructions", vector_instructions()},
           {"cores", std::thread::hardware_concurrency()},
-          {"memory_gib", static_cast<int>(memory / (1 << 30) + 0.5)},
+          {"memory_gib", std::llround(memory / (1 << 30))},
           {"compiler", "g++ " __VERSION__},
           {"build",
 #ifdef NDEBUG

@@ -37,11 +37,13 @@ std::vector<std::int32_t> ranked_values(const std::vector<std::uint32_t>& values
   std::unordered_map<std::uint32_t, std::uint64_t> histogram;
   for (const std::uint32_t value : values) ++histogram[value];
   std::vector<std::pair<std::int32_t, std::uint64_t>> counted;
+  counted.reserve(histogram.size());
   for (const auto& [value, count] : histogram) counted.emplace_back(static_cast<std::int32_t>(value), count);
   std::ranges::sort(counted, [](const auto& a, const auto& b) {
     return a.second != b.second ? a.second > b.second : a.first < b.first;
   });
   std::vector<std::int32_t> table;
+  table.reserve(counted.size());
   for (const auto& [value, count] : counted) table.push_back(value);
   return table;
 }

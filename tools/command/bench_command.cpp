@@ -30,29 +30,28 @@ struct BenchArguments {
 };
 
 constexpr const char* kDescription =
-    "Codes recordings with Foreframe's profiles and with other codecs, on the same frames in the same run, "
-    "on one "
-    "core.\n\n"
-    "Every decoded pixel is compared. Speeds are raw bytes per second of processor time, in GB/s (10^9): the "
-    "median, and in brackets the slowest and the fastest repeat. \"Encode\" holds planning; \"plan given\" "
-    "is "
-    "encoding alone. Peers code frame by frame, except FFV1, x265 and TEZip's back end, which see all "
-    "frames. A "
-    "codec that isn't here is listed as not installed; tools/setup --bench installs them.";
+    R"(Codes recordings with Foreframe's profiles and with other codecs: same frames, same run, one core.
+
+Every decoded pixel is compared. Speeds are raw bytes per second of processor time, in GB/s (10^9): the
+median, and in brackets the slowest and the fastest repeat. "Encode" holds planning; "plan given" is
+encoding alone. Peers code frame by frame, except FFV1, x265 and TEZip's back end, which see all frames.
+A codec that isn't here is listed as not installed; tools/setup --bench installs them.
+)";
 
 constexpr const char* kExamples =
-    "PEERS  bitshuffle-lz4 bitshuffle-zstd zstd-1 zstd-3 terse | blosc2-lz4 blosc2-zstd jpeg-ls jpeg-xl-3 "
-    "jpeg-xl-7 "
-    "ffv1 x265 |\n       lossy: zfp sz3 | TEZip's back end: tezip-previous tezip-mean\n"
-    "       `fast` is the first five; those of the second and third group run in Python.\n\n"
-    "examples:\n"
-    "  foreframe bench codec lysozyme.h5:/entry/data/data --frames 100\n"
-    "  foreframe bench codec mine.json --peers jpeg-xl-7,bitshuffle-lz4 --max-seconds 60 --json\n"
-    "  foreframe bench codec sim:eiger2-16m,rows=512,cols=512,rate=0.5 --window 64 --bound abs:1\n"
-    "  foreframe bench codec --write docs/benchmarks/codec.md --plots docs/benchmarks\n"
-    "  foreframe bench codec --from docs/benchmarks/codec.json --write docs/benchmarks/codec.md\n"
-    "  foreframe bench codec --quick --peers none --sizes tests/bench/sizes.csv\n\n"
-    "Exit codes: 0 done; 65 a codec gave back other pixels or failed; 64, 66, 73, 74 as for every command.";
+    R"(PEERS  here: bitshuffle-lz4 bitshuffle-zstd zstd-1 zstd-3 terse (these five are `fast`)
+       TEZip's back end: tezip-previous tezip-mean
+       in Python: blosc2-lz4 blosc2-zstd jpeg-ls jpeg-xl-3 jpeg-xl-7 ffv1 x265; with --bound: zfp sz3
+
+examples:
+  foreframe bench codec lysozyme.h5:/entry/data/data --frames 100
+  foreframe bench codec mine.json --peers jpeg-xl-7,bitshuffle-lz4 --max-seconds 60 --json
+  foreframe bench codec sim:eiger2-16m,rows=512,cols=512,rate=0.5 --window 64 --bound abs:1
+  foreframe bench codec --write docs/benchmarks/codec.md --plots docs/benchmarks
+  foreframe bench codec --from docs/benchmarks/codec.json --write docs/benchmarks/codec.md
+  foreframe bench codec --quick --peers none --sizes tests/bench/sizes.csv
+
+Exit codes: 0 done; 65 a codec gave back other pixels or failed; 64, 66, 73, 74 as for every command.)";
 
 void declare(CLI::App& app, BenchArguments& arguments) {
   CodecBenchOptions& bench = arguments.bench;
