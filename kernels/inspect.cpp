@@ -79,6 +79,40 @@ void add_setup(JsonObject& json, const PredictorSetup& setup) {
       .number("packed_levels", setup.levels.packed.size())
       .number("state_shift_up", setup.up)
       .number("state_shift_down", setup.down);
+  if (setup.model != Model::phases) return;
+  json.number("key_levels", setup.phases.key_levels)
+      .number("later_levels", setup.phases.later_levels)
+      .put("wide", setup.phases.wide ? "true" : "false");
+}
+
+// What the block takes from those before it in its window, and does not say itself.
+void add_inherited(JsonObject& json, const PredictedPayload& payload) {
+  std::string names;
+  const auto add = [&](const char* name) {
+    names.append(names.empty() ? "\"" : ",\"").append(name).append("\"");
+  };
+  if (!payload.setup) add("setup");
+  if (!payload.setup && payload.mask == nullptr) add("mask");
+  if (payload.tables == nullptr) add("tables");
+  json.put("inherited", "[" + names + "]");
+}
+
+// Weights of the model phases. Without the setup, nobody knows how many planes there are and where they end.
+void add_mixes(JsonObject& json, const BlockHeader& header, const PredictedPayload& payload) {
+  json.number("fast_frames", payload.group.fast_frames).number("mix_bytes", payload.mix_bits->size());
+  if (!payload.setup) return;
+  const PhaseSetup& setup = payload.setup->phases;
+  BitReader in(*payload.mix_bits);
+  const auto mixes = parse_frame_mixes(in, header.present_frames(), header.tile.rows, header.tile.cols, setup,
+                                       true, FrameMix(plane_count(setup.later_levels)));
+  if (!mixes.ok()) return;
+  std::uint64_t planes = 0, fresh = 0;
+  for (const FrameMix& frame : *mixes) {
+    planes += frame.size();
+    fresh += static_cast<std::uint64_t>(
+        std::ranges::count_if(frame, [](const auto& mix) { return mix.has_value(); }));
+  }
+  json.number("planes", planes).number("fresh_mixes", fresh);
 }
 
 // What the sections say, where the whole block is at hand and sound.
@@ -87,6 +121,12 @@ void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block) {
   const auto payload =
       parse_payload(block.subspan(kBlockHeaderBytes, header.block_bytes - kBlockHeaderBytes), header.tile);
   if (!payload.ok()) return;
+  const bool twelve = (header.required & static_cast<std::uint32_t>(Feature::probability_12)) != 0;
+  json.word("model", payload->mix_bits ? "phases" : "smooth")
+      .number("probability_bits", payload->tables != nullptr ? payload->tables->bits
+                                  : twelve                   ? 12u
+                                                             : 11u);
+  add_inherited(json, *payload);
   if (payload->setup) add_setup(json, *payload->setup);
   if (payload->prior) json.number("prior_block_pixels", std::uint64_t{1} << payload->prior->log2_block);
   if (payload->mask != nullptr) {
@@ -94,11 +134,15 @@ void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block) {
                                      static_cast<std::size_t>(std::ranges::count(payload->mask->classes, 0)));
   }
   if (payload->tables != nullptr) json.number("contexts", payload->tables->frequencies.size());
+  if (payload->mix_bits) {
+    add_mixes(json, header, *payload);
+  } else {
+    json.number("smoothing", payload->group.smoothing)
+        .number("scale_smoothing", payload->group.scale_smoothing);
+  }
   std::size_t lane_bytes = 0;
   for (const ByteSpan stream : payload->streams) lane_bytes += stream.size();
-  json.number("smoothing", payload->group.smoothing)
-      .number("scale_smoothing", payload->group.scale_smoothing)
-      .number("mean_frames", payload->group.mean_frames)
+  json.number("mean_frames", payload->group.mean_frames)
       .number("scale_frames", payload->group.scale_frames)
       .number("streams", payload->group.streams)
       .number("lane_bytes", lane_bytes);

@@ -74,6 +74,7 @@ Result<std::vector<FrameMix>> read_mixes(TileState::Body& body, std::optional<By
             parse_frame_mixes(in, frames, body.shape.rows, body.shape.cols, state.setup.phases,
                               state.frames == 0, state.phases->last_mixes));
   if (!in.ended_cleanly()) return fail(Errc::malformed, "block: the mix section is longer than its weights");
+  hold_frame_mixes(mixes, state.frames == 0, state.phases->last_mixes);
   return mixes;
 }
 
@@ -83,6 +84,7 @@ std::vector<std::byte> write_mixes(TileState::Body& body, std::vector<FrameMix>&
   BitWriter out;
   write_frame_mixes(mixes, body.shape.rows, body.shape.cols, state.setup.phases, state.frames == 0,
                     state.phases->last_mixes, out);
+  hold_frame_mixes(mixes, state.frames == 0, state.phases->last_mixes);
   return {out.bytes().begin(), out.bytes().end()};
 }
 

@@ -10,6 +10,7 @@ Slow (about 1 Mpixel/s) and strict: anything block.md does not allow raises Bloc
 """
 import argparse
 import json
+import math
 import pathlib
 import struct
 import sys
@@ -18,6 +19,8 @@ import numpy as np
 
 DTYPES = {1: "<u1", 2: "<u2", 3: "<u4", 4: "<i1", 5: "<i2", 6: "<i4", 7: "<f2", 8: "<f4"}
 LANES, BUCKETS, ESCAPE, START = 32, 224, 255, 1 << 16
+BUCKET_OF = np.array([k >> 2 if k < 256 else 64 + (k >> 5) if k < 2048 else 128 + (k >> 7) if k < 8192 else 192 + (k >> 10)
+                      for k in range(32768)])  # §6.3, of a key
 
 
 class BlockError(Exception):
@@ -29,16 +32,10 @@ def require(condition, word, text):
         raise BlockError(word, text)
 
 
-def make_crc_table():
-    table = []
-    for value in range(256):
-        for _ in range(8):
-            value = (value >> 1) ^ (0x82F63B78 if value & 1 else 0)
-        table.append(value)
-    return table
-
-
-CRC_TABLE = make_crc_table()
+CRC_TABLE = np.arange(256, dtype=np.uint32)
+for _ in range(8):
+    CRC_TABLE = CRC_TABLE >> 1 ^ np.where(CRC_TABLE & 1, 0x82F63B78, 0)
+CRC_TABLE = CRC_TABLE.tolist()
 
 
 def crc32c(data):
@@ -69,32 +66,24 @@ class Header:
                        and (self.key or self.first_frame > 0) and not (self.key and self.link)
                        and self.block_bytes >= 64)
         require(fields_good, "malformed", "a header field is out of its range")
-
-    @property
-    def frames(self):
-        return bin(self.present).count("1")
-
-    @property
-    def shape(self):
-        return (self.frames, self.rows, self.cols)
+        self.frames = bin(self.present).count("1")
 
 
 # ------------------------------------------------------------------------------------------ §4 raw blocks
 def decode_raw(header, payload):
     dtype = np.dtype(DTYPES[header.dtype])
-    pixels = header.rows * header.cols
+    width, pixels = dtype.itemsize, header.rows * header.cols
     if header.kind == 1:
         import zstandard  # the only use of anything but numpy
-        size = header.frames * pixels * dtype.itemsize
-        payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=size)
-        head, frame_bytes, out = pixels // 8 * 8, pixels * dtype.itemsize, []
-        for at in range(0, len(payload), frame_bytes):
-            frame = np.frombuffer(payload[at:at + frame_bytes], np.uint8)
-            rows = np.unpackbits(frame[:head * dtype.itemsize].reshape(8 * dtype.itemsize, -1), axis=1, bitorder="little")
-            out.append(np.packbits(rows.T, axis=1, bitorder="little").tobytes() + frame[head * dtype.itemsize:].tobytes())
+        payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=header.frames * pixels * width)
+        head, out = pixels // 8 * 8 * width, []
+        for at in range(0, len(payload), pixels * width):
+            frame = np.frombuffer(payload[at:at + pixels * width], np.uint8)
+            rows = np.unpackbits(frame[:head].reshape(8 * width, -1), axis=1, bitorder="little")
+            out += [np.packbits(rows.T, axis=1, bitorder="little").tobytes(), frame[head:].tobytes()]
         payload = b"".join(out)
-    require(len(payload) == header.frames * pixels * dtype.itemsize, "malformed", "raw block's size")
-    return np.frombuffer(payload, dtype).reshape(header.shape)
+    require(len(payload) == header.frames * pixels * width, "malformed", "raw block's size")
+    return np.frombuffer(payload, dtype).reshape(header.frames, header.rows, header.cols)
 
 
 # -------------------------------------------------------------------------------------- §5.1 bit strings
@@ -118,8 +107,7 @@ class Bits:
         return (1 << (n + k)) + self.u(n + k) - (1 << k)
 
     def zz(self, k):
-        z = self.eg(k)
-        return z >> 1 if z & 1 == 0 else -(z + 1 >> 1)
+        return signed(self.eg(k))
 
     def i64(self):
         value = self.u(64)
@@ -130,15 +118,32 @@ class Bits:
         require(left < 8 and self.u(left) == 0, "malformed", "a section is longer than its content")
 
 
+def signed(z):
+    return z >> 1 if z & 1 == 0 else -(z + 1 >> 1)
+
+
+class Adaptive:
+    """Numbers whose order follows their size (§5.6, §5.7)."""
+
+    def __init__(self, mean):
+        self.mean = mean
+
+    def read(self, bits):
+        z = bits.eg((self.mean // 16).bit_length())
+        self.mean += 2 * z - self.mean // 4
+        return signed(z)
+
+
 # ----------------------------------------------------------------------------------------- §5.2 level map
 class LevelMap:
-    def __init__(self, bits, dtype):
+    def __init__(self, bits, dtype, shape):
         self.dtype = np.dtype(dtype)
         info = np.iinfo(self.dtype)
         in_range = lambda v: info.min <= v <= info.max
         self.model, self.source, self.up, self.down = bits.u(2), bits.u(2), bits.u(4), bits.u(5)
         width, kind = bits.u(2), bits.u(2)
-        require(width <= 2 and kind <= 1 and self.source <= 1 and self.up <= 12, "malformed", "setup")
+        good = width <= 2 and kind <= 1 and self.model <= 1 and self.source <= 1 and self.up <= 12
+        require(good, "malformed", "setup")
         self.level_bits = (8, 16, 32)[width]
         self.base = bits.i64()
         require(self.level_bits <= 8 * self.dtype.itemsize and in_range(self.base), "malformed", "level map")
@@ -149,6 +154,10 @@ class LevelMap:
         require(all(map(in_range, self.sentinels)) and len(set(self.sentinels)) == count, "malformed", "sentinels")
         self.first_sentinel = (1 << self.level_bits) - count
         self.packed = self.read_packed(bits, info) if kind == 1 else None
+        if self.model == 1:
+            self.key_levels, self.later_levels, self.wide = bits.u(3) + 1, bits.u(3) + 1, bits.u(1)
+            most = max(self.key_levels, self.later_levels)
+            require(most <= 6 and min(shape) >= 1 << most, "malformed", "the planes' levels")
 
     def read_packed(self, bits, info):
         count, used, value = bits.u(16), [], self.base
@@ -182,6 +191,13 @@ class LevelMap:
             values = np.where(levels == (1 << self.level_bits) - 1 - j, sentinel, values)
         unsigned = values & ((1 << (8 * self.dtype.itemsize)) - 1)
         return unsigned.astype(f"<u{self.dtype.itemsize}").view(self.dtype)
+
+    def seen(self, levels):
+        """§6.5: levels as the state sees them."""
+        return np.minimum(levels >> self.down, 32767 >> self.up) << self.up
+
+    def counts(self, levels):
+        return levels < self.first_sentinel
 
 
 # ---------------------------------------------------------------------------------------------- §5.4 mask
@@ -276,13 +292,11 @@ class Tables:
         peak, first = bits.u(8), bits.u(8)
         last = first + bits.eg(4)
         require(last <= 254, "malformed", "symbols")
-        adaptive, level = 24, 0
+        difference, level = Adaptive(24), 0
         for s in range(first, last + 1):
             if s == peak:
                 continue
-            z = bits.eg((adaptive // 16).bit_length())
-            adaptive += 2 * z - adaptive // 4
-            level += z >> 1 if z & 1 == 0 else -(z + 1 >> 1)
+            level += difference.read(bits)
             f[s] = self.of_level(level)
         if peak != ESCAPE:
             f[ESCAPE] = self.of_level(bits.eg(0))
@@ -292,30 +306,103 @@ class Tables:
         return f
 
 
+# --------------------------------------------------------------------------- §5.7 mix, §6.6 planes, order
+EE, OO, EO, OE = range(4)
+DIAGONAL, BESIDE = [(-1, -1), (-1, 1), (1, -1), (1, 1)], [(0, -1), (0, 1), (-1, 0), (1, 0)]
+NEAR = {OO: DIAGONAL, EO: BESIDE, OE: BESIDE[2:] + BESIDE[:2] + DIAGONAL}
+WIDE = {OO: [(-3, -1), (-3, 1), (3, -1), (3, 1), (-1, -3), (1, -3), (-1, 3), (1, 3)],
+        EO: [(-2, -1), (-2, 1), (2, -1), (2, 1), (-1, -2), (1, -2), (-1, 2), (1, 2)],
+        OE: [(-1, -2), (-1, 2), (1, -2), (1, 2)]}
+LAG = {EE: 0, OO: 3, EO: 4, OE: 6}
+MIX_START, MIX_UNIT = (4096, 256, 4096, 128, 1024), (1, 16, 1, 64, 1)  # first, other weights, bias, scale, its bias
+
+
+def neighbours_of(phase, first, wide):
+    return [] if first else NEAR[phase] + (WIDE[phase] if wide else [])
+
+
+def planes_of(levels, past):
+    """(phase, distance) of a frame's planes in coding order."""
+    count = levels.later_levels if past else levels.key_levels
+    return [(EE, 1 << count - 1)] + [(phase, 1 << level) for level in reversed(range(count)) for phase in (OO, EO, OE)]
+
+
+def row_order(planes, rows):
+    """(index of a plane, row of the tile) in coding order."""
+    rows_of = [range(distance if phase in (OO, OE) else 0, rows, 2 * distance) for phase, distance in planes]
+    turning = [p for p, (_, distance) in enumerate(planes) if distance == 1]
+    for p in range(turning[0]):
+        yield from ((p, row) for row in rows_of[p])
+    for turn in range((rows + 1) // 2 + LAG[OE]):
+        for p in turning:
+            row = turn - LAG[planes[p][0]]
+            if 0 <= row < len(rows_of[p]):
+                yield p, rows_of[p][row]
+
+
+def read_mixes(bits, state, frames):
+    """Per frame a list of the planes' numbers: weights, bias, four scale weights, scale bias."""
+    orders, result = [Adaptive(mean) for mean in MIX_START], []
+    for t in range(frames):
+        past, frame = state.frames > 0 or t > 0, []
+        for p, (phase, _) in enumerate(planes_of(state.levels, past)):
+            weights = (7 if past else 0) + len(neighbours_of(phase, p == 0, state.levels.wide))
+            kinds = [0, *[1] * (weights - 1)][:weights] + [2, 3, 3, 3, 3, 4]
+            numbers, fresh = state.mixes.get(p) if past else None, bits.u(1)
+            require(fresh or numbers, "malformed", "a plane has no weights")
+            if fresh:
+                before = numbers or [0] * len(kinds)
+                numbers = [b + MIX_UNIT[kind] * orders[kind].read(bits) for b, kind in zip(before, kinds)]
+                sums = sum(map(abs, numbers[:weights])), sum(numbers[-5:-1])
+                good = max(map(abs, numbers)) <= 32767 and min(numbers[-5:-1]) >= 0 and max(sums) <= 32767
+                require(good, "malformed", "weights out of range")
+            if past:
+                state.mixes[p] = numbers
+            frame.append(numbers)
+        result.append(frame)
+    return result
+
+
 # ----------------------------------------------------------------------------------- §6 prediction, state
+def avg(a, b):
+    return (a + b + 1) >> 1
+
+
 def scaled(a, b):
     return (a * b + (1 << 14)) >> 15
 
 
+def inside(at, size, step):
+    """§6.6: coordinates that left the tile come back in whole steps."""
+    at = np.where(at < 0, at % step, at)
+    return np.where(at >= size, size - 1 - (size - 1 - at) % step, at)
+
+
+def around(plane):
+    """§6.7: SE and SD of a whole plane of the state."""
+    def at(values, axis, step):
+        return np.take(values, inside(np.arange(values.shape[axis]) + step, values.shape[axis], 2), axis)
+
+    row_means = [avg(at(row, 1, -1), at(row, 1, 1)) for row in (at(plane, 0, -1), plane, at(plane, 0, 1))]
+    return avg(avg(at(plane, 0, -1), at(plane, 0, 1)), row_means[1]), avg(row_means[0], row_means[2])
+
+
+def mixed(weights, features, bias, least):
+    total = sum(w * f for w, f in zip(weights, features)) + bias * 4096 + 2048
+    return np.clip(total >> 12, least, 32767)
+
+
 def smoothed(plane, masked, smoothing):
     """§6.2 for a whole plane; `masked` is a bool plane."""
-    def neighbour(values, axis, step):
-        moved = values.copy()
-        to, source = [slice(None)] * 2, [slice(None)] * 2
-        to[axis], source[axis] = (slice(1, None), slice(None, -1)) if step > 0 else (slice(None, -1), slice(1, None))
-        to, source = tuple(to), tuple(source)
-        moved[to] = np.where(masked[source], values[to], values[source])
-        return moved
+    def between(values, axis):
+        sides = []
+        for step in (-1, 1):
+            at = np.clip(np.arange(values.shape[axis]) + step, 0, values.shape[axis] - 1)  # at a border: itself
+            sides.append(np.where(np.take(masked, at, axis), values, np.take(values, at, axis)))
+        return avg(*sides)
 
-    avg = lambda a, b: (a + b + 1) >> 1
-    vertical = avg(avg(neighbour(plane, 0, 1), neighbour(plane, 0, -1)), plane)
-    filtered = avg(avg(neighbour(vertical, 1, 1), neighbour(vertical, 1, -1)), vertical)
-    return plane + scaled(filtered - plane, smoothing)
-
-
-def bucket_of(key):
-    coarse = np.where(key < 8192, 128 + (key >> 7), 192 + (key >> 10))
-    return np.where(key < 256, key >> 2, np.where(key < 2048, 64 + (key >> 5), coarse))
+    vertical = avg(between(plane, 0), plane)
+    return plane + scaled(avg(between(vertical, 1), vertical) - plane, smoothing)
 
 
 class State:
@@ -326,7 +413,7 @@ class State:
         self.levels = self.mask = self.tables = None
 
     def reset(self, levels, prior, rows, cols):
-        self.levels, self.mask, self.tables = levels, None, None
+        self.levels, self.mask, self.tables, self.mixes = levels, None, None, {}
         self.frames = prior.weight if prior else 0
         self.mean = prior.mean if prior else np.zeros((rows, cols), np.int64)
         self.scale = None
@@ -336,15 +423,27 @@ class State:
     def masked(self, shape):
         return np.zeros(shape, bool) if self.mask is None else self.mask.classes.reshape(shape) != 0
 
-    def learn(self, levels, expected, masked, mean_frames, scale_frames):
-        lv = self.levels
-        counts = ~masked & (levels < (1 << lv.level_bits) - len(lv.sentinels))
-        seen = np.minimum(levels >> lv.down, 32767 >> lv.up) << lv.up
-        gain = lambda memory: min(32767, 32768 // min(self.frames + 1, memory))
-        self.mean = np.where(counts, self.mean + scaled(seen - self.mean, gain(mean_frames)), self.mean)
+    def move(self, plane, to, memory, where=True):
+        gain = min(32767, 32768 // min(self.frames + 1, memory))
+        return np.where(where, plane + scaled(to - plane, gain), plane)
+
+    def learn(self, levels, expected, masked, group):
+        """§6.5"""
+        counts, seen = ~masked & self.levels.counts(levels), self.levels.seen(levels)
+        self.mean = self.move(self.mean, seen, group["mean_frames"], counts)
         if self.scale is not None:
-            step = scaled(np.abs(seen - expected) - self.scale, gain(scale_frames))
-            self.scale = np.where(counts, self.scale + step, self.scale)
+            self.scale = self.move(self.scale, np.abs(seen - expected), group["scale_frames"], counts)
+        self.frames = min(self.frames + 1, 64)
+
+    def learn_phases(self, seen, miss, group):
+        """§6.9"""
+        if self.frames == 0:
+            self.mean, self.fast, self.scale = seen, seen, miss
+        else:
+            self.mean = self.move(self.mean, seen, group["mean_frames"])
+            self.fast = self.move(self.fast, seen, group["fast_frames"])
+            self.scale = self.move(self.scale, miss, group["scale_frames"])
+        self.last = seen
         self.frames = min(self.frames + 1, 64)
 
 
@@ -382,35 +481,82 @@ class Stream:
         require(self.at == len(self.words) and (self.x == START).all(), "malformed", "the lanes' end")
 
 
-def to_groups(plane, fill):
-    flat = plane.reshape(-1)
-    padded = np.full(-(-len(flat) // LANES) * LANES, fill, flat.dtype)
-    padded[:len(flat)] = flat
+def to_groups(values):
+    padded = np.zeros(-(-len(values) // LANES) * LANES, values.dtype)
+    padded[:len(values)] = values
     return padded.reshape(-1, LANES)
 
 
-def decode_frame(state, group, streams, shape):
-    lv, tables, masked = state.levels, state.tables, state.masked(shape)
+class Lanes:
+    """§6.3, §6.4: the levels of positions in coding order, group by group through one frame."""
+
+    def __init__(self, state, streams):
+        self.levels, self.tables, self.streams, self.groups = state.levels, state.tables, streams, 0
+
+    def decode(self, expected, key, active, ratio=None):
+        lv, tables, bucket = self.levels, self.tables, BUCKET_OF[key]
+        split, k = tables.split[bucket], tables.raw_bits[bucket]
+        by_fraction = split if ratio is None else False
+        which = expected >> max(lv.up - 2, 0) & 3 if ratio is None else ratio
+        context = tables.first[bucket] + np.where(split, which, 0)
+        predicted = (expected + np.where(by_fraction, 0, 1 << lv.up >> 1)) >> lv.up << lv.down
+        base = np.where(tables.residual[bucket], (predicted >> k) - 128, 0)
+        wrap = (1 << (32 if lv.level_bits == 32 else 16)) - 1
+        result = []
+        for c, bits, b, on in zip(*map(to_groups, (context, k, base, active))):
+            token, raw = self.streams[self.groups % len(self.streams)].group(c, bits, on)
+            result.append(np.where(token == ESCAPE, raw, ((token + b & wrap) << bits | raw) & wrap))
+            self.groups += 1
+        return np.concatenate(result)[:len(expected)]
+
+
+def decode_smooth(state, group, streams, masked):
     expected = smoothed(state.mean, masked, group["smoothing"])
     key = expected if state.scale is None else smoothed(state.scale, masked, group["scale_smoothing"])
-    bucket = bucket_of(key)
-    split, k = tables.split[bucket], tables.raw_bits[bucket]
-    context = tables.first[bucket] + np.where(split, expected >> max(lv.up - 2, 0) & 3, 0)
-    half = np.where(split, 0, 1 << lv.up >> 1)
-    predicted = (expected + half) >> lv.up << lv.down
-    base = np.where(tables.residual[bucket], (predicted >> k) - 128, 0)
-    wrap = (1 << (32 if lv.level_bits == 32 else 16)) - 1
-    contexts, raw_bits, bases, active = (to_groups(p, 0) for p in (context, k, base, ~masked))
-    levels = np.zeros(contexts.shape, np.int64)
-    for g in range(len(contexts)):
-        token, raw = streams[g % len(streams)].group(contexts[g], raw_bits[g], active[g])
-        coded = ((token + bases[g] & wrap) << raw_bits[g] | raw) & wrap
-        levels[g] = np.where(token == ESCAPE, raw, coded)
-    levels = levels.reshape(-1)[:shape[0] * shape[1]].reshape(shape)
-    state.learn(levels, expected, masked, group["mean_frames"], group["scale_frames"])
-    pixels = lv.values(levels)
+    levels = Lanes(state, streams).decode(expected.ravel(), key.ravel(), ~masked.ravel()).reshape(masked.shape)
+    state.learn(levels, expected, masked, group)
+    return levels
+
+
+def root_table(up):
+    """§6.8: per bucket; the bucket's keys are first … end - 1."""
+    first, end = (np.searchsorted(BUCKET_OF, np.arange(BUCKETS), side) for side in ("left", "right"))
+    return np.array([math.isqrt(int(centre) << up) for centre in (first + end) // 2])
+
+
+def decode_phases(state, group, streams, masked, mixes):
+    """§6.6 to §6.9: one frame, plane row by plane row."""
+    lv, (rows, cols), past = state.levels, masked.shape, state.frames > 0
+    planes, lanes, roots = planes_of(lv, past), Lanes(state, streams), root_table(lv.up)
+    levels, seen, miss = (np.zeros(masked.shape, np.int64) for _ in range(3))
+    history, scales = [], [miss * 0, miss * 0]
+    if past:
+        history = [state.mean, state.fast, state.last, *around(state.mean), *around(state.last)]
+        scales = [state.scale, avg(*around(state.scale))]
+    for p, row in row_order(planes, rows):
+        (phase, distance), numbers = planes[p], mixes[p]
+        col = np.arange(distance if phase in (OO, EO) else 0, cols, 2 * distance)
+        near = [(inside(row + r * distance, rows, 2 * distance), inside(col + c * distance, cols, 2 * distance))
+                for r, c in neighbours_of(phase, p == 0, lv.wide)]
+        features = [plane[row, col] for plane in history] + [seen[at] for at in near]
+        expected = mixed(numbers[:-6], features, numbers[-6], 0) + 0 * col
+        root = roots[BUCKET_OF[expected]]
+        missed = avg(avg(miss[near[0]], miss[near[1]]), avg(miss[near[2]], miss[near[3]])) if near else 0
+        scale = mixed(numbers[-5:-1], [scales[0][row, col], scales[1][row, col], missed, root], numbers[-1], 1)
+        ratio = (scale > (root >> 1) + (root >> 3)) * 1 + (scale > root) + (scale > root + (root >> 1))
+        active = ~masked[row, col]
+        found = lanes.decode(expected, expected, active, ratio) if lv.source == 0 else lanes.decode(expected, scale, active)
+        levels[row, col] = found
+        seen[row, col] = np.where(active & lv.counts(found), lv.seen(found), expected)
+        miss[row, col] = np.abs(seen[row, col] - expected)
+    state.learn_phases(seen, miss, group)
+    return levels
+
+
+def pixels_of(state, levels):
+    pixels = state.levels.values(levels)
     for c, value in enumerate(state.mask.values if state.mask else []):
-        pixels[state.mask.classes.reshape(shape) == c + 1] = value
+        pixels[state.mask.classes.reshape(levels.shape) == c + 1] = value
     return pixels
 
 
@@ -421,7 +567,7 @@ def read_sections(payload):
         require(at + 5 <= len(payload), "malformed", "section head")
         number, length = struct.unpack_from("<BI", payload, at)
         require(number > last and at + 5 + length <= len(payload), "malformed", "sections")
-        require(number in (1, 2, 3, 4, 5, 16) or number >= 128, "unsupported_feature", f"section {number}")
+        require(number in (1, 2, 3, 4, 5, 6, 16) or number >= 128, "unsupported_feature", f"section {number}")
         sections[number], last, at = payload[at + 5:at + 5 + length], number, at + 5 + length
     require(4 in sections and 16 in sections, "malformed", "a section is missing")
     require(1 in sections or 3 not in sections, "malformed", "a prior without a setup")
@@ -456,7 +602,8 @@ def decode_predicted(header, payload, state):
     sections = read_sections(payload)
     require(1 in sections or not header.key, "malformed", "a key group without a setup")
     if 1 in sections:
-        levels = from_bits(sections[1], lambda bits: LevelMap(bits, dtype))
+        levels = from_bits(sections[1], lambda bits: LevelMap(bits, dtype, shape))
+        require(levels.model == 0 or 3 not in sections, "malformed", "a prior with the phases")
         prior = from_bits(sections[3], lambda bits: Prior(bits, *shape, levels.source == 1)) if 3 in sections else None
         state.reset(levels, prior, *shape)
     require(state.levels is not None, "malformed", "no setup since the last raw block")
@@ -466,12 +613,19 @@ def decode_predicted(header, payload, state):
     if 5 in sections:
         state.tables = from_bits(sections[5], Tables)
     require(state.tables is not None, "malformed", "no tables since the setup")
-    require(state.levels.up >= 2 or not state.tables.split.any(), "malformed", "split classes")
-    streams = read_streams(sections[16], group["streams"], state)
-    frames = [decode_frame(state, group, streams, shape) for _ in range(header.frames)]
+    phases = state.levels.model == 1
+    by_fraction = state.tables.split.any() and not (phases and state.levels.source == 0)
+    require(state.levels.up >= 2 or not by_fraction, "malformed", "split classes")
+    require(phases == (6 in sections), "malformed", "the mix section and the model")
+    mixes = from_bits(sections[6], lambda bits: read_mixes(bits, state, header.frames)) if phases else []
+    streams, masked = read_streams(sections[16], group["streams"], state), state.masked(shape)
+    if phases:
+        levels = [decode_phases(state, group, streams, masked, mix) for mix in mixes]
+    else:
+        levels = [decode_smooth(state, group, streams, masked) for _ in range(header.frames)]
     for stream in streams:
         stream.check_end()
-    return np.stack(frames)
+    return np.stack([pixels_of(state, frame) for frame in levels])
 
 
 def decode_block(block, state):

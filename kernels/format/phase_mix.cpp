@@ -67,7 +67,7 @@ bool parse_mix(BitReader& in, const PlaneMix& before, std::size_t features, MixO
   return visit_mix(mix, before, features, orders, get) && mix_in_range(mix);
 }
 
-// Calls fn(frame, plane index, plane, past, last mix of the plane or null): every plane in file order.
+// Calls fn(frame, plane index, plane, past): every plane in file order, until one gives false.
 template <typename Fn>
 bool for_each_plane(std::size_t frames, std::uint32_t rows, std::uint32_t cols, const PhaseSetup& setup,
                     bool starts_anew, Fn&& fn) {
@@ -101,14 +101,14 @@ PlaneMix storable_mix(PlaneMix mix) noexcept {
   return mix;
 }
 
-void write_frame_mixes(std::vector<FrameMix>& mixes, std::uint32_t rows, std::uint32_t cols,
-                       const PhaseSetup& setup, bool starts_anew, FrameMix& last, BitWriter& out) {
+void write_frame_mixes(const std::vector<FrameMix>& mixes, std::uint32_t rows, std::uint32_t cols,
+                       const PhaseSetup& setup, bool starts_anew, FrameMix last, BitWriter& out) {
   MixOrders orders;
   for_each_plane(mixes.size(), rows, cols, setup, starts_anew,
                  [&](std::size_t t, std::size_t p, const PhasePlaneShape& plane, bool past) {
-                   std::optional<PlaneMix>& mix = mixes[t][p];
+                   const std::optional<PlaneMix>& mix = mixes[t][p];
                    out.bits(mix ? 1 : 0, 1);
-                   if (!mix) return mix = last[p], true;
+                   if (!mix) return true;
                    const PlaneMix& before = past && last[p] ? *last[p] : kNoMix;
                    write_mix(*mix, before, mix_features(plane, past, setup.wide), orders, out);
                    if (past) last[p] = mix;
@@ -118,7 +118,7 @@ void write_frame_mixes(std::vector<FrameMix>& mixes, std::uint32_t rows, std::ui
 
 Result<std::vector<FrameMix>> parse_frame_mixes(BitReader& in, std::size_t frames, std::uint32_t rows,
                                                 std::uint32_t cols, const PhaseSetup& setup, bool starts_anew,
-                                                FrameMix& last) {
+                                                FrameMix last) {
   MixOrders orders;
   std::vector<FrameMix> mixes(frames);
   const bool good = for_each_plane(
@@ -126,10 +126,7 @@ Result<std::vector<FrameMix>> parse_frame_mixes(BitReader& in, std::size_t frame
       [&](std::size_t t, std::size_t p, const PhasePlaneShape& plane, bool past) {
         std::optional<PlaneMix>& mix = mixes[t].emplace_back();
         const bool known = past && last[p].has_value();
-        if (in.bits(1) == 0) {
-          if (known) mix = last[p];
-          return in.ok() && known;
-        }
+        if (in.bits(1) == 0) return in.ok() && known;
         const PlaneMix& before = known ? *last[p] : kNoMix;
         if (!parse_mix(in, before, mix_features(plane, past, setup.wide), orders, mix.emplace()))
           return false;
@@ -138,6 +135,16 @@ Result<std::vector<FrameMix>> parse_frame_mixes(BitReader& in, std::size_t frame
       });
   if (!good) return fail(Errc::malformed, "block: the mix section lacks weights or has impossible ones");
   return mixes;
+}
+
+void hold_frame_mixes(std::vector<FrameMix>& mixes, bool starts_anew, FrameMix& last) {
+  for (std::size_t t = 0; t < mixes.size(); ++t) {
+    if (t == 0 && starts_anew) continue;
+    for (std::size_t p = 0; p < mixes[t].size(); ++p) {
+      if (!mixes[t][p]) mixes[t][p] = last[p];
+      last[p] = mixes[t][p];
+    }
+  }
 }
 
 }  // namespace ff::kernels

@@ -56,16 +56,19 @@ using FrameMix = std::vector<std::optional<PlaneMix>>;
 /// Rounds to what a file can hold: multiples of kMixStep and kScaleStep.
 [[nodiscard]] PlaneMix storable_mix(PlaneMix mix) noexcept;
 
-/// Writes and reads the mix section. The first of the present frames has no past where `starts_anew`; `last`
-/// holds the later planes' weights before the group (empty optionals: none yet) and is moved on. Both leave
-/// `mixes` complete: what was absent has become the plane's last. Precondition of write: every plane without
-/// last weights has new ones; all are storable.
-void write_frame_mixes(std::vector<FrameMix>& mixes, std::uint32_t rows, std::uint32_t cols,
-                       const PhaseSetup& setup, bool starts_anew, FrameMix& last, BitWriter& out);
+/// Writes and reads the mix section as it is sent: a mix that is absent is held. The first of the present frames
+/// has no past where `starts_anew`; `last` holds the later planes' weights before the group (empty optionals: none
+/// yet). Precondition of write: every plane without last weights has new ones; all are storable.
+void write_frame_mixes(const std::vector<FrameMix>& mixes, std::uint32_t rows, std::uint32_t cols,
+                       const PhaseSetup& setup, bool starts_anew, FrameMix last, BitWriter& out);
 /// Errors: malformed (weights missing or out of range).
 [[nodiscard]] Result<std::vector<FrameMix>> parse_frame_mixes(BitReader& in, std::size_t frames,
                                                               std::uint32_t rows, std::uint32_t cols,
                                                               const PhaseSetup& setup, bool starts_anew,
-                                                              FrameMix& last);
+                                                              FrameMix last);
+
+/// Puts the plane's last mix where one is held, and moves `last` past the group: what coding needs.
+/// Precondition: mixes that were written or parsed with the same `starts_anew` and `last`.
+void hold_frame_mixes(std::vector<FrameMix>& mixes, bool starts_anew, FrameMix& last);
 
 }  // namespace ff::kernels

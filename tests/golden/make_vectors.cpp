@@ -5,76 +5,19 @@
 // Run it when block.md changes, and only then; the vectors in git are what every device must decode and write
 // again. Block N of a series continues block N - 1 ("after" in the twin). docs/formats/block.md §9 lists
 // them.
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <string>
-
-#include "common/base/check.hpp"
-#include "common/base/crc32c.hpp"
-#include "kernels/codec.hpp"
-#include "kernels/format/block_header.hpp"
-#include "kernels/format/sections.hpp"
-#include "kernels/predictor_state.hpp"
-#include "tests/support/group_images.hpp"
+#include "tests/golden/vector_series.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
+namespace golden = ff::golden;
 using namespace ff;
 using namespace ff::kernels;
-using ff::tests::FrameStack;
-
-void write_file(const fs::path& path, ByteSpan bytes) {
-  std::ofstream file(path, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  FF_CHECK(file.good());
-}
-
-std::string twin(const BlockInfo& info, const FrameStack& frames, const std::string& shows,
-                 const std::string& after) {
-  char crc[16];
-  std::snprintf(crc, sizeof crc, "%08x", crc32c(frames.pixels));
-  return "{\"shows\": \"" + shows + "\",\n \"after\": \"" + after +
-         "\",\n \"frames\": " + std::to_string(frames.count) + ",\n \"pixels_crc32c\": \"" + crc +
-         "\",\n \"header\": " + info.summary_json + "}\n";
-}
-
-// One window of blocks: each call adds the group that follows.
-class Series {
- public:
-  Series(fs::path folder, std::string name, const FrameShape& tile)
-      : folder_(std::move(folder)), name_(std::move(name)), state_(*TileState::create(tile)) {}
-
-  std::vector<std::byte> add(const FrameStack& frames, GroupPlace place, const std::string& shows,
-                             const EncodeOptions& options = {}, int streams = 0) {
-    const auto views = frames.views();
-    auto plan = plan_group(state_, place, views, options);
-    FF_CHECK(plan.ok());
-    if (streams != 0) (*plan)->group.streams = static_cast<std::uint8_t>(streams);
-    std::vector<std::byte> block(encoded_size_bound(frames.shape, static_cast<std::uint32_t>(frames.count)));
-    const auto bytes = encode_group(Device::reference, state_, **plan, views, block);
-    FF_CHECK(bytes.ok());
-    block.resize(*bytes);
-    const std::string file = name_ + "-" + std::to_string(blocks_++);
-    write_file(folder_ / (file + ".bin"), block);
-    const std::string text = twin(*inspect_block(block), frames, shows, before_);
-    write_file(folder_ / (file + ".json"), as_bytes(text));
-    before_ = file + ".bin";
-    return block;
-  }
-
- private:
-  fs::path folder_;
-  std::string name_, before_;
-  TileState state_;
-  int blocks_ = 0;
-};
-
-GroupPlace place(unsigned first, unsigned count, std::uint64_t present, bool key) {
-  return {static_cast<std::uint8_t>(first), static_cast<std::uint8_t>(count), present, key};
-}
-std::uint64_t all(unsigned count) { return (std::uint64_t{1} << count) - 1; }
+using golden::all;
+using golden::place;
+using golden::Series;
+using golden::write_file;
+using tests::FrameStack;
 
 // Module gaps and dead pixels of one value.
 void add_gaps(FrameStack& stack, std::int64_t gap, std::int64_t dead) {
@@ -183,8 +126,7 @@ void write_defects(const fs::path& to, const std::vector<std::byte>& good) {
   const auto defect = [&](const std::string& name, const std::string& error, auto&& damage) {
     std::vector<std::byte> block = good;
     damage(block);
-    write_file(to / (name + ".bin"), block);
-    write_file(to / (name + ".json"), as_bytes("{\"error\": \"" + error + "\"}\n"));
+    golden::write_defect(to, name, error, block);
   };
   const auto header_byte = [](std::vector<std::byte>& block, std::size_t at, unsigned value) {
     block[at] = static_cast<std::byte>(value);
@@ -230,5 +172,7 @@ int main(int argc, char** argv) {
   const auto good = write_counting(folder / "vectors");
   write_others(folder / "vectors");
   write_defects(folder / "errors", good);
+  golden::write_phase_vectors(folder / "vectors");
+  golden::write_phase_defects(folder / "errors");
   return 0;
 }

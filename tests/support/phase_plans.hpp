@@ -10,6 +10,7 @@
 #pragma once
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 #include "common/base/check.hpp"
@@ -33,6 +34,7 @@ struct PhaseWishes {
   std::optional<bool> count;                                  ///< frequencies counted by the encoder
   std::optional<std::vector<kernels::ContextClass>> classes;  ///< where tables are sent
   bool sensible = false;
+  bool hold = false;  ///< setup, tables and mixes go on wherever they can
 };
 
 class PhasePlans {
@@ -45,9 +47,10 @@ class PhasePlans {
     kernels::EncodePlan plan;
     plan.tile = body_.shape;
     plan.place = place_;
-    plan.profile = one_in(2) ? kernels::Profile::small : kernels::Profile::max;
     plan.kind = kernels::BlockKind::predicted;
     choose_setup(plan);
+    const bool large = setup_.phases.wide || setup_.phases.later_levels > 1;
+    plan.profile = large ? kernels::Profile::max : kernels::Profile::small;
     plan.group = group_setup();
     choose_tables(plan);
     choose_mixes(plan);
@@ -77,7 +80,8 @@ class PhasePlans {
     options.sentinels = wishes_.sentinels;
     const auto mask =
         reference::plan_mask(body_.shape, frames_, options, before, !continues && !wishes_.mask.empty());
-    if (continues && reference::expresses(body_.predictor->codec, frames_, mask.get()) && !one_in(8)) {
+    if (continues && reference::expresses(body_.predictor->codec, frames_, mask.get()) &&
+        (wishes_.hold || !one_in(8))) {
       if (mask != before) plan.mask = mask;
       setup_ = body_.predictor->setup;
       return;
@@ -128,7 +132,7 @@ class PhasePlans {
     map.sentinels.assign(wishes_.sentinels.begin(), wishes_.sentinels.end());
     for (int tries = 0; tries < 8; ++tries) {
       map.level_bits = static_cast<std::uint8_t>(full >> upto(full == 32 ? 2 : full == 16 ? 1 : 0));
-      map.base = one_in(2) ? used.front() : used[random_.below(used.size())];
+      map.base = wishes_.sensible || one_in(2) ? used.front() : used[random_.below(used.size())];
       map.kind = kernels::LevelMapKind::offset;
       map.packed.clear();
       if (one_in(3) && packs(used, map)) {
@@ -176,7 +180,7 @@ class PhasePlans {
 
   void choose_tables(Plan& plan) {
     using namespace kernels;
-    if (!anew_ && body_.predictor->tables && one_in(3)) return;  // the state's go on
+    if (!anew_ && body_.predictor->tables && (wishes_.hold || one_in(3))) return;  // the state's go on
     auto tables = std::make_shared<ContextTables>();
     tables->bits = wished(wishes_.table_bits, static_cast<std::uint8_t>(11 + upto(1)));
     tables->classes = wishes_.classes ? *wishes_.classes : classes();
@@ -233,7 +237,7 @@ class PhasePlans {
       const unsigned levels = past ? setup_.phases.later_levels : setup_.phases.key_levels;
       FrameMix& mixes = plan.mixes.emplace_back(plane_count(levels));
       for (std::size_t p = 0; p < mixes.size(); ++p) {
-        if (past && last[p] && !one_in(3)) continue;
+        if (past && last[p] && (wishes_.hold || !one_in(3))) continue;
         const PhasePlaneShape plane = phase_plane(rows, cols, levels, p);
         mixes[p] = mix(mix_features(plane, past, setup_.phases.wide), past, plane.first);
         if (past) last[p] = mixes[p];
@@ -256,6 +260,9 @@ class PhasePlans {
       result.scale_bias = static_cast<std::int16_t>(upto<std::int32_t>(65534) - 32767);
     }
     result = storable_mix(result);
+    if (sensible && features > 0)  // the first weight is exact: what the others' rounding left
+      result.weights[0] = static_cast<std::int16_t>(
+          4096 - std::accumulate(result.weights.begin() + 1, result.weights.end(), 0));
     FF_CHECK(mix_in_range(result));
     return result;
   }

@@ -51,7 +51,10 @@ Verdict run(ByteSpan input) {
   };
   const auto mixes = parse(part->body, true);
   if (!mixes.ok()) return Verdict::refused;
-  for (const FrameMix& frame : *mixes) {
+  std::vector<FrameMix> complete = *mixes;
+  FrameMix last = nothing_known();
+  hold_frame_mixes(complete, starts_anew(part->options), last);
+  for (const FrameMix& frame : complete) {
     for (const auto& mix : frame) FF_CHECK(mix.has_value() && mix_in_range(*mix));
   }
   FF_CHECK(parse(mixes_written(*mixes, tile, part->options), true).value() == *mixes);

@@ -35,9 +35,11 @@ inline std::optional<PartInput> open_part(ByteSpan input) {
 
 inline Bytes part_input(const FrameShape& tile, unsigned options, ByteSpan body) {
   constexpr std::uint8_t kPlaceOf[] = {0, 0, 1, 2, 3, 4, 5};  // of Dtype, in open_part's list
-  Bytes input{static_cast<std::byte>(kPlaceOf[static_cast<std::size_t>(tile.dtype)]),
-              static_cast<std::byte>(tile.rows - 1), static_cast<std::byte>(tile.cols - 1),
-              static_cast<std::byte>(options)};
+  Bytes input;
+  input.reserve(4 + body.size());
+  for (const std::uint32_t value : {std::uint32_t{kPlaceOf[static_cast<std::size_t>(tile.dtype)]},
+                                    tile.rows - 1, tile.cols - 1, std::uint32_t{options}})
+    input.push_back(static_cast<std::byte>(value));
   input.insert(input.end(), body.begin(), body.end());
   return input;
 }
