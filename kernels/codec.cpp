@@ -10,6 +10,7 @@
 #include "common/base/crc32c.hpp"
 #include "kernels/cpu/codec_cpu.hpp"
 #include "kernels/format/block_header.hpp"
+#include "kernels/format/exact_pixels.hpp"
 #include "kernels/format/raw_block.hpp"
 #include "kernels/format/sections.hpp"
 #include "kernels/predictor_state.hpp"
@@ -66,6 +67,7 @@ Status check_sentinels(const FrameShape& tile, const EncodeOptions& options) {
 
 std::uint32_t required_features(const PredictorState& predictor) noexcept {
   std::uint32_t features = 0;
+  if (!predictor.codec.exact()) features |= static_cast<std::uint32_t>(Feature::lossy);
   if (predictor.setup.model == Model::phases) features |= static_cast<std::uint32_t>(Feature::four_phases);
   if (predictor.tables->bits == 12) features |= static_cast<std::uint32_t>(Feature::probability_12);
   return features;
@@ -74,14 +76,18 @@ std::uint32_t required_features(const PredictorState& predictor) noexcept {
 // The header of a block whose payload stands behind it in `out`.
 std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind,
                        GroupFrames frames, MutableByteSpan out, std::size_t payload_bytes) {
+  const PredictorState* predictor = kind == BlockKind::predicted ? &*state.body().predictor : nullptr;
+  const bool lossy = predictor != nullptr && !predictor->codec.exact();
   BlockHeader header;
   header.tile = plan.tile;
   header.place = plan.place;
   header.profile = profile;
   header.kind = kind;
-  if (kind == BlockKind::predicted) header.required = required_features(*state.body().predictor);
+  if (predictor != nullptr) header.required = required_features(*predictor);
   header.link = plan.place.key ? 0 : state.body().link;
-  header.pixel_crc = pixel_crc(frames);
+  header.pixel_crc =
+      lossy ? decoded_pixel_crc(frames, predictor->codec, predictor->mask.get(), plan.exact_pixels)
+            : pixel_crc(frames);
   header.block_bytes = static_cast<std::uint32_t>(kBlockHeaderBytes + payload_bytes);
   header.payload_crc = crc32c(out.subspan(kBlockHeaderBytes, payload_bytes));
   write_block_header(header, out);
@@ -146,8 +152,12 @@ Result<std::size_t> encode_predicted(Device device, TileState& state, const Enco
                                             : (phases ? reference::encode_phases : reference::encode_lanes);
   const auto streams = encode(state.body(), coding, frames, raw_bytes);
   const ContextTables* tables = plan.tables ? state.body().predictor->tables.get() : nullptr;
-  const auto bytes = streams ? write_predicted(plan, write_side_information(plan, tables, mix_bits), *streams,
-                                               out.subspan(kBlockHeaderBytes))
+  const LevelCodec& codec = state.body().predictor->codec;
+  const std::vector<std::byte> exact = codec.exact() || plan.exact_pixels.empty()
+                                           ? std::vector<std::byte>{}
+                                           : write_exact_pixels(plan.exact_pixels, frames, codec);
+  const auto bytes = streams ? write_predicted(plan, write_side_information(plan, tables, mix_bits, exact),
+                                               *streams, out.subspan(kBlockHeaderBytes))
                              : std::nullopt;
   if (!bytes) return encode_raw(state, plan, frames, out);
   remember(state.body().memory, plan, state.body().predictor->setup);
@@ -165,7 +175,11 @@ Status decode_predicted(Device device, TileState& state, const BlockHeader& head
   const bool phases = state.body().predictor->phases.has_value();
   const auto decode = device == Device::cpu ? (phases ? cpu::decode_phases : cpu::decode_lanes)
                                             : (phases ? reference::decode_phases : reference::decode_lanes);
-  return decode(state.body(), payload, frames);
+  if (payload.exact_pixels && state.body().predictor->codec.exact())
+    return fail(Errc::malformed, "block: exact pixels without a lossy level map");
+  FF_TRY(decode(state.body(), payload, frames));
+  if (payload.exact_pixels) FF_TRY(restore_exact_pixels(*payload.exact_pixels, frames));
+  return {};
 }
 
 }  // namespace
@@ -181,6 +195,7 @@ Result<EncodePlanPtr> plan_group(const TileState& state, const GroupPlace& place
                                           " pixels");
   }
   FF_TRY(check_sentinels(state.shape(), options));
+  if (!dtype_is_float(state.shape().dtype)) FF_TRY(check_loss_bound(options.bound, state.shape().dtype));
   if (options.profile != Profile::raw && !dtype_is_float(state.shape().dtype)) {
     return reference::plan_fast(state.body(), place, frames, options);
   }

@@ -22,6 +22,7 @@
 #include "common/base/bytes.hpp"
 #include "common/base/frame_view.hpp"
 #include "common/base/result.hpp"
+#include "kernels/loss_bound.hpp"
 
 namespace ff::kernels {
 
@@ -84,6 +85,9 @@ struct EncodeOptions {
   Profile profile = Profile::fast;
   std::span<const std::uint8_t> mask;       ///< rows × cols, 1 = masked by the detector; may be empty
   std::span<const std::int64_t> sentinels;  ///< declared values (65535, -1, -2 ...); at most 8
+  /// Lossy only where the operator declares it; floats, Profile::raw and groups that do not shrink stay exact.
+  /// Masked pixels and sentinels are exact under every bound.
+  LossBound bound{};
 };
 
 /// Every choice the decoder needs, all of it transmitted. Plain data; the fields belong to block.md.
@@ -95,7 +99,7 @@ using EncodePlanPtr = std::unique_ptr<EncodePlan, EncodePlanDeleter>;
 
 /// Chooses level map, mask, scale, contexts and tables for the next group of `state`. Does not change
 /// `state`. Floats, and groups that would not shrink, get a plan for a raw block (bitshuffle + zstd).
-/// Errors: shape_mismatch (views differ from the state or from `place`), out_of_range (place),
+/// Errors: shape_mismatch (views differ from the state or from `place`), out_of_range (place, sentinels, bound),
 ///         state_mismatch (a non-key group that does not continue the state's window).
 [[nodiscard]] Result<EncodePlanPtr> plan_group(const TileState& state, const GroupPlace& place,
                                                GroupFrames frames, const EncodeOptions& options);
@@ -121,7 +125,8 @@ struct BlockInfo {
   GroupPlace place;
   std::size_t block_bytes = 0;  ///< header to last byte
   bool exact = true;            ///< false: within a bound (lossy level map)
-  std::string summary_json;     ///< every header field, for people and `foreframe inspect --json`
+  LossBound bound{};  ///< where the block carries it (a group with a setup) and the whole block was given
+  std::string summary_json;  ///< every header field, for people and `foreframe inspect --json`
 };
 
 /// Parses and checks the header (not the payload).

@@ -66,14 +66,25 @@ JsonObject summary(const BlockHeader& header) {
       .put("link", hex(header.link))
       .put("pixel_crc", hex(header.pixel_crc))
       .put("payload_crc", hex(header.payload_crc))
-      .put("header_crc", hex(header.header_crc));
+      .put("header_crc", hex(header.header_crc))
+      .put("exact", (header.required & static_cast<std::uint32_t>(Feature::lossy)) == 0 ? "true" : "false");
   return json;
+}
+
+std::string_view map_name(LevelMapKind kind) noexcept {
+  switch (kind) {
+    case LevelMapKind::offset: return "offset";
+    case LevelMapKind::packed: return "packed";
+    case LevelMapKind::lossy: return "lossy";
+  }
+  return "invalid";
 }
 
 void add_setup(JsonObject& json, const PredictorSetup& setup) {
   json.word("context_source", setup.source == ContextSource::scale ? "scale" : "rate")
       .number("level_bits", setup.levels.level_bits)
-      .word("level_map", setup.levels.kind == LevelMapKind::packed ? "packed" : "offset")
+      .word("level_map", map_name(setup.levels.kind))
+      .word("bound", to_string(setup.levels.bound))
       .put("base", std::to_string(setup.levels.base))
       .number("sentinels", setup.levels.sentinels.size())
       .number("packed_levels", setup.levels.packed.size())
@@ -116,7 +127,7 @@ void add_mixes(JsonObject& json, const BlockHeader& header, const PredictedPaylo
 }
 
 // What the sections say, where the whole block is at hand and sound.
-void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block) {
+void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block, LossBound& bound) {
   if (header.kind != BlockKind::predicted || block.size() < header.block_bytes) return;
   const auto payload =
       parse_payload(block.subspan(kBlockHeaderBytes, header.block_bytes - kBlockHeaderBytes), header.tile);
@@ -128,6 +139,7 @@ void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block) {
                                                              : 11u);
   add_inherited(json, *payload);
   if (payload->setup) add_setup(json, *payload->setup);
+  if (payload->setup) bound = payload->setup->levels.bound;
   if (payload->prior) json.number("prior_block_pixels", std::uint64_t{1} << payload->prior->log2_block);
   if (payload->mask != nullptr) {
     json.number("masked_pixels", payload->mask->classes.size() -
@@ -161,7 +173,7 @@ Result<BlockInfo> inspect_block(ByteSpan block) {
   info.block_bytes = header.block_bytes;
   info.exact = (header.required & static_cast<std::uint32_t>(Feature::lossy)) == 0;
   JsonObject json = summary(header);
-  if (!dtype_is_float(header.tile.dtype)) add_sections(json, header, block);
+  if (!dtype_is_float(header.tile.dtype)) add_sections(json, header, block, info.bound);
   info.summary_json = json.close();
   return info;
 }

@@ -85,6 +85,8 @@ struct EncodePlan {
   std::optional<PredictorSetup> setup;  ///< present: the predictor starts anew
   std::optional<Prior> prior;           ///< only beside a setup
   std::shared_ptr<const MaskMap> mask;  ///< null: the state's
+  /// Lossy map only: unmasked pixels whose values are given back exactly (exact_pixels.hpp), ascending.
+  std::vector<std::uint32_t> exact_pixels;
   GroupSetup group;
   std::vector<FrameMix> mixes;                  ///< model phases: one for each present frame
   std::shared_ptr<const ContextTables> tables;  ///< null: the state's

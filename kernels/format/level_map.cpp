@@ -9,6 +9,7 @@
 
 #include "common/base/bytes.hpp"
 #include "common/base/check.hpp"
+#include "kernels/format/lossy_levels.hpp"
 
 namespace ff::kernels {
 namespace {
@@ -64,8 +65,26 @@ void store_pixel(Dtype dtype, std::byte* pixel, std::int64_t value) noexcept {
   }
 }
 
-LevelCodec::LevelCodec(const LevelMap& map, Dtype dtype) : map_(map), dtype_(dtype) {
+namespace {
+
+std::shared_ptr<const LossyLevels> lossy_levels(const LevelMap& map, Dtype dtype, const LossyLevels* before) {
+  const bool same =
+      before != nullptr && before->bins()->bound() == map.bound && before->bins()->dtype() == dtype;
+  return std::make_shared<const LossyLevels>(
+      map, same ? before->bins() : std::make_shared<const LossBins>(map.bound, dtype));
+}
+
+}  // namespace
+
+LevelCodec::LevelCodec(const LevelMap& map, Dtype dtype, const LevelCodec* before)
+    : map_(map), dtype_(dtype) {
   level_mask_ = static_cast<std::uint32_t>((std::uint64_t{1} << map.level_bits) - 1);
+  if (map.kind == LevelMapKind::lossy) {
+    const bool same = before != nullptr && before->map_ == map && before->dtype_ == dtype;
+    lossy_ =
+        same ? before->lossy_ : lossy_levels(map, dtype, before == nullptr ? nullptr : before->lossy_.get());
+    return;
+  }
   const std::uint32_t first_sentinel = map.first_sentinel_level();
   if (map.kind == LevelMapKind::packed) {
     rank_.assign(static_cast<std::size_t>(map.packed.back() - map.base) + 1, kUnusedRank);
@@ -107,10 +126,15 @@ std::uint64_t LevelCodec::offset_level(std::int64_t value) const noexcept {
 }
 
 bool LevelCodec::total() const noexcept {
-  return map_.kind == LevelMapKind::offset && map_.level_bits == 8 * dtype_bytes(dtype_);
+  return map_.kind != LevelMapKind::packed && map_.level_bits == 8 * dtype_bytes(dtype_);
+}
+
+std::int64_t LevelCodec::last_value() const noexcept {
+  return lossy_ ? lossy_->last_value() : map_.base + std::int64_t{map_.first_sentinel_level()} - 1;
 }
 
 bool LevelCodec::has_level(std::int64_t value) const noexcept {
+  if (lossy_) return lossy_->has_level(value);
   if (std::ranges::find(map_.sentinels, value) != map_.sentinels.end()) return true;
   if (map_.kind == LevelMapKind::packed) {
     const auto at = static_cast<std::uint64_t>(value - map_.base);
@@ -122,6 +146,7 @@ bool LevelCodec::has_level(std::int64_t value) const noexcept {
 }
 
 std::uint32_t LevelCodec::level(std::int64_t value) const noexcept {
+  if (lossy_) return lossy_->level(value);
   for (std::size_t j = 0; j < map_.sentinels.size(); ++j) {
     if (value == map_.sentinels[j]) return level_mask_ - static_cast<std::uint32_t>(j);
   }
@@ -138,6 +163,7 @@ std::uint32_t LevelCodec::level(std::int64_t value) const noexcept {
 }
 
 std::int64_t LevelCodec::value(std::uint32_t level) const noexcept {
+  if (lossy_) return lossy_->value(level);
   level &= level_mask_;
   if (level >= map_.first_sentinel_level() && !map_.sentinels.empty())
     return map_.sentinels[level_mask_ - level];
@@ -215,7 +241,9 @@ void with_pixel_type(Dtype dtype, Call&& call) noexcept {
 template <typename Level>
 void LevelCodec::to_levels(const std::byte* pixels, std::size_t count, Level* levels) const noexcept {
   const std::size_t width = dtype_bytes(dtype_);
-  if (map_.kind == LevelMapKind::packed) {
+  if (lossy_) {
+    lossy_->levels_of_row(pixels, count, levels);
+  } else if (map_.kind == LevelMapKind::packed) {
     for (std::size_t i = 0; i < count; ++i)
       levels[i] = static_cast<Level>(level(load_pixel(dtype_, pixels + i * width)));
   } else if (identity_ && width == sizeof(Level)) {
@@ -229,7 +257,9 @@ void LevelCodec::to_levels(const std::byte* pixels, std::size_t count, Level* le
 template <typename Level>
 void LevelCodec::to_values(const Level* levels, std::size_t count, std::byte* pixels) const noexcept {
   const std::size_t width = dtype_bytes(dtype_);
-  if (map_.kind == LevelMapKind::packed) {
+  if (lossy_) {
+    lossy_->values_of_row(levels, count, pixels);
+  } else if (map_.kind == LevelMapKind::packed) {
     for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
   } else if (identity_ && width == sizeof(Level)) {
     std::memcpy(pixels, levels, count * width);

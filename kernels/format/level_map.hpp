@@ -4,29 +4,35 @@
 //
 //     offset   level = value - base                          (modulo 2^level_bits)
 //     packed   level = rank of the value in a list of used values
-//     both     sentinel j has level 2^level_bits - 1 - j; a regular value that would land there takes
+//     lossy    level = rank of the value's bin (lossy_levels.hpp): the only map that loses anything
+//     all      sentinel j has level 2^level_bits - 1 - j; a regular value that would land there takes
 //              the level that the sentinel has left free
+//              (lossy: none does)
 //
 // Data path  window > [level map] > predict > context > token > lanes
-// Meaning    docs/formats/block.md §5.2. Maps values of one group one to one, so it loses nothing.
+// Meaning    docs/formats/block.md §5.2. Offset and packed map values one to one, so they lose nothing.
 // Not here   which map to use (kernels/reference/plan_levels.hpp), masked pixels (mask_map.hpp).
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "common/base/dtype.hpp"
 #include "common/base/result.hpp"
 #include "kernels/format/bit_code.hpp"
+#include "kernels/loss_bound.hpp"
 
 namespace ff::kernels {
 
 inline constexpr std::size_t kSentinelsMax = 8;
 
-enum class LevelMapKind : std::uint8_t { offset = 0, packed = 1 };
+enum class LevelMapKind : std::uint8_t { offset = 0, packed = 1, lossy = 2 };
+
+class LossyLevels;
 
 struct LevelMap {
   std::uint8_t level_bits = 16;  ///< 8, 16 or 32: what an escape costs
@@ -34,6 +40,7 @@ struct LevelMap {
   std::int64_t base = 0;                ///< value of level 0
   std::vector<std::int64_t> sentinels;  ///< at most kSentinelsMax, all different
   std::vector<std::int64_t> packed;     ///< ascending used values (kind packed), 1 ... 65535 of them
+  LossBound bound{};                    ///< kind lossy: what the bins keep
 
   /// Levels from here up are sentinels: never in a statistic, never in the predictor's state.
   [[nodiscard]] std::uint32_t first_sentinel_level() const noexcept {
@@ -52,7 +59,8 @@ struct ValueRange {
 class LevelCodec {
  public:
   LevelCodec() = default;
-  LevelCodec(const LevelMap& map, Dtype dtype);
+  /// `before` may lend its bins: those of a 32-bit type take up to 0.1 s to make.
+  LevelCodec(const LevelMap& map, Dtype dtype, const LevelCodec* before = nullptr);
 
   [[nodiscard]] const LevelMap& map() const noexcept { return map_; }
   /// True where every value of `dtype` has a level: nothing needs to be checked.
@@ -70,6 +78,11 @@ class LevelCodec {
   void levels_of_row(const std::byte* pixels, std::size_t count, std::uint16_t* levels) const noexcept;
   void values_of_row(const std::uint32_t* levels, std::size_t count, std::byte* pixels) const noexcept;
   void values_of_row(const std::uint16_t* levels, std::size_t count, std::byte* pixels) const noexcept;
+
+  /// False with a lossy map: what is decoded may differ from what was coded.
+  [[nodiscard]] bool exact() const noexcept { return lossy_ == nullptr; }
+  /// All values from the base up to here have a level. Kind offset in a map narrower than its type, and kind lossy.
+  [[nodiscard]] std::int64_t last_value() const noexcept;
 
   /// Regular values whose level a sentinel took: they have the level `to` instead of `from`.
   struct Moved {
@@ -90,6 +103,7 @@ class LevelCodec {
   bool identity_ = false;
   std::vector<Moved> moved_;         // offset map: regular values whose level a sentinel took
   std::vector<std::uint16_t> rank_;  // packed map: value - base -> rank, 0xffff where unused
+  std::shared_ptr<const LossyLevels> lossy_;
 };
 
 /// Reads a pixel of an integer type as a number, and writes one (modulo the type's width).

@@ -136,6 +136,7 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
       return {};
     }
     case SectionId::mix: payload.mix_bits = body; return {};
+    case SectionId::exact: payload.exact_pixels = body; return {};
     case SectionId::lanes:
       order.lanes = true;
       if (!order.group) return fail(Errc::malformed, "block: lanes before the group section");
@@ -149,7 +150,7 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
 }  // namespace
 
 std::vector<std::byte> write_side_information(const EncodePlan& plan, const ContextTables* tables,
-                                              ByteSpan mix_bits) {
+                                              ByteSpan mix_bits, ByteSpan exact_pixels) {
   std::vector<std::byte> out;
   const auto append = [&](SectionId id, auto&& write) {
     BitWriter bits;
@@ -165,6 +166,7 @@ std::vector<std::byte> write_side_information(const EncodePlan& plan, const Cont
   if (tables != nullptr)
     append(SectionId::tables, [&](BitWriter& bits) { write_context_tables(*tables, bits); });
   if (!mix_bits.empty()) append_section(out, SectionId::mix, mix_bits);
+  if (!exact_pixels.empty()) append_section(out, SectionId::exact, exact_pixels);
   return out;
 }
 

@@ -30,6 +30,7 @@ enum class SectionId : std::uint8_t {
   group = 4,
   tables = 5,
   mix = 6,
+  exact = 7,
   lanes = 16
 };
 
@@ -42,13 +43,15 @@ struct PredictedPayload {
   std::shared_ptr<const ContextTables> tables;
   std::optional<ByteSpan> mix_bits;           ///< for read_mixes, which knows the planes
   std::vector<FrameMix> mixes;                ///< what read_mixes made of them, complete
+  std::optional<ByteSpan> exact_pixels;       ///< for restore_exact_pixels
   std::array<ByteSpan, kStreamsMax> streams;  ///< group.streams word strings inside the block
 };
 
 /// All sections but the lanes. `tables` null: not sent. `mix_bits`: the mix section's content, nothing
-/// with the smooth model.
+/// with the smooth model. `exact_pixels`: that section's content, or nothing.
 [[nodiscard]] std::vector<std::byte> write_side_information(const EncodePlan& plan,
-                                                            const ContextTables* tables, ByteSpan mix_bits);
+                                                            const ContextTables* tables, ByteSpan mix_bits,
+                                                            ByteSpan exact_pixels);
 
 /// Errors: malformed, unsupported_feature (a section below 128 that this version does not define).
 [[nodiscard]] Result<PredictedPayload> parse_payload(ByteSpan payload, const FrameShape& tile);

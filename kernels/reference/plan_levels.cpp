@@ -7,6 +7,8 @@
 #include <array>
 
 #include "common/base/bytes.hpp"
+#include "kernels/format/lossy_levels.hpp"
+
 namespace ff::kernels::reference {
 namespace {
 
@@ -116,8 +118,9 @@ bool any_outside(const std::byte* pixels, const std::uint8_t* hidden, std::size_
 bool row_may_lack_levels(const LevelCodec& codec, const std::byte* pixels, const std::uint8_t* hidden,
                          const FrameShape& tile) {
   const LevelMap& map = codec.map();
-  if (map.kind != LevelMapKind::offset || dtype_bytes(tile.dtype) != 4) return true;
-  return any_outside<std::uint32_t>(pixels, hidden, tile.cols, map.base, map.first_sentinel_level());
+  if (map.kind == LevelMapKind::packed || dtype_bytes(tile.dtype) != 4) return true;
+  const auto limit = static_cast<std::uint64_t>(codec.last_value() - map.base) + 1;
+  return any_outside<std::uint32_t>(pixels, hidden, tile.cols, map.base, limit);
 }
 
 }  // namespace
@@ -138,8 +141,36 @@ bool expresses(const LevelCodec& codec, GroupFrames frames, const MaskMap* mask)
   return true;
 }
 
+namespace {
+
+// The bound's bins in place of values, where they are fewer: a bound that leaves nothing to lose needs no lossy map.
+bool plan_lossy(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options, const MaskMap* mask,
+                bool wide, std::int64_t high, const LevelCodec* before, PredictorSetup& setup) {
+  LevelMap& map = setup.levels;
+  if (!options.bound) return false;
+  map.kind = LevelMapKind::lossy;
+  map.bound = options.bound;
+  if (!lossy_map_fits(map, tile.dtype)) {
+    map.kind = LevelMapKind::offset;
+    map.bound = {};
+    return false;
+  }
+  LevelCodec codec(map, tile.dtype, before);
+  if (map.level_bits == 32 && !wide && codec.level(high) < 32768) {
+    LevelMap narrow = map;
+    narrow.level_bits = 16;
+    const LevelCodec narrow_codec(narrow, tile.dtype, &codec);
+    if (expresses(narrow_codec, frames, mask)) map = narrow;
+  }
+  choose_fixed_point(codec.level(high), setup);
+  return true;
+}
+
+}  // namespace
+
 PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
-                          const MaskMap* mask, bool wide, const PlannerMemory& memory) {
+                          const MaskMap* mask, bool wide, const PlannerMemory& memory,
+                          const LevelCodec* before) {
   const ValueRange range = value_range(tile.dtype);
   const auto values = sample_values(tile, frames, options, mask);
   const std::int64_t low = percentile(values, 1), high = percentile(values, 999);
@@ -147,6 +178,7 @@ PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const Enco
   setup.levels.level_bits = static_cast<std::uint8_t>(8 * dtype_bytes(tile.dtype));
   setup.levels.sentinels.assign(options.sentinels.begin(), options.sentinels.end());
   setup.levels.base = choose_base(low, high, range);
+  if (plan_lossy(tile, frames, options, mask, wide, high, before, setup)) return setup;
   const bool give_up = memory.repacked >= kRepackedMax;
   if (!give_up && setup.levels.level_bits <= 16 && looks_like_comb(values)) {
     auto packed = used_values(tile, frames, options, mask, memory, setup.levels.base, percentile(values, 10),

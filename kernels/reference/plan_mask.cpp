@@ -114,6 +114,15 @@ std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames fr
 
 }  // namespace
 
+std::vector<std::uint32_t> plan_exact_pixels(const EncodeOptions& options, const MaskMap* mask) {
+  std::vector<std::uint32_t> pixels;
+  for (std::size_t p = 0; options.bound && p < options.mask.size(); ++p) {
+    if (options.mask[p] != 0 && (mask == nullptr || mask->classes[p] == 0))
+      pixels.push_back(static_cast<std::uint32_t>(p));
+  }
+  return pixels;
+}
+
 std::shared_ptr<const MaskMap> plan_mask(const FrameShape& tile, GroupFrames frames,
                                          const EncodeOptions& options,
                                          const std::shared_ptr<const MaskMap>& previous, bool rebuild) {

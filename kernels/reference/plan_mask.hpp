@@ -22,4 +22,7 @@ namespace ff::kernels::reference {
                                                        const std::shared_ptr<const MaskMap>& previous,
                                                        bool rebuild);
 
+/// Under a bound: the pixels that the detector masks and that `mask` can't hold because their values vary.
+[[nodiscard]] std::vector<std::uint32_t> plan_exact_pixels(const EncodeOptions& options, const MaskMap* mask);
+
 }  // namespace ff::kernels::reference

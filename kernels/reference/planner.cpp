@@ -53,21 +53,30 @@ class Planner {
   }
   [[nodiscard]] const MaskMap* mask() const noexcept { return mask_.get(); }
 
+  // What the state's map loses is what is declared now, or nothing.
+  [[nodiscard]] bool keeps_bound() const noexcept {
+    const LossBound& bound = body_.predictor->setup.levels.bound;
+    return !bound || bound == options_.bound;
+  }
+
   void choose_mask_and_levels() {
     const bool carry_on = !plan_->place.key && body_.predictor.has_value();
     const auto previous = body_.predictor ? body_.predictor->mask : nullptr;
     mask_ = plan_mask(body_.shape, frames_, options_, previous, !carry_on);
-    if (carry_on && expresses(body_.predictor->codec, frames_, mask())) {
+    plan_->exact_pixels = plan_exact_pixels(options_, mask());
+    if (carry_on && keeps_bound() && expresses(body_.predictor->codec, frames_, mask())) {
       codec_ = body_.predictor->codec;
       if (mask_ != previous) plan_->mask = mask_;
       return;
     }
     const bool wide =
         carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
-    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, body_.memory);
+    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, body_.memory,
+                              body_.predictor ? &body_.predictor->codec : nullptr);
     plan_->setup->source = body_.memory.source;
     plan_->mask = mask_;
-    codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
+    codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype,
+                        body_.predictor ? &body_.predictor->codec : nullptr);
   }
 
   // Trials start where coding will: from a prior of the first frame, or from the state.
