@@ -51,7 +51,7 @@ struct PredictedPayload {
 /// with the smooth model. `exact_pixels`: that section's content, or nothing.
 [[nodiscard]] std::vector<std::byte> write_side_information(const EncodePlan& plan,
                                                             const ContextTables* tables, ByteSpan mix_bits,
-                                                            ByteSpan exact_pixels);
+                                                            ByteSpan exact_pixels = {});
 
 /// Errors: malformed, unsupported_feature (a section below 128 that this version does not define).
 [[nodiscard]] Result<PredictedPayload> parse_payload(ByteSpan payload, const FrameShape& tile);
