@@ -19,6 +19,7 @@ namespace {
 constexpr std::uint16_t kResidualBit = 0x8000, kSplitBit = 0x4000;  // of a bucket entry
 
 using Vector = __m512i;
+using Past = RowInputs::Past;
 
 inline Vector set16(std::uint32_t value) noexcept { return _mm512_set1_epi16(static_cast<short>(value)); }
 inline Vector set32(std::int32_t value) noexcept { return _mm512_set1_epi32(value); }
@@ -74,17 +75,28 @@ struct BucketTable {
   }
 };
 
-inline Vector edge_mean(const std::array<RowInputs::Row, 8>& n, std::size_t i) noexcept {
-  return mean(mean(load(n[0] + i), load(n[1] + i)), mean(load(n[2] + i), load(n[3] + i)));
+inline Vector pair_mean(const std::uint16_t* left) noexcept { return mean(load(left), load(left + 1)); }
+inline Vector edge_mean(const RowAround& n, std::size_t i) noexcept {
+  return mean(mean(load(n.up + i), load(n.down + i)), pair_mean(n.left + i));
 }
-inline Vector diagonal_mean(const std::array<RowInputs::Row, 8>& n, std::size_t i) noexcept {
-  return mean(mean(load(n[4] + i), load(n[5] + i)), mean(load(n[6] + i), load(n[7] + i)));
+inline Vector diagonal_mean(const RowAround& n, std::size_t i) noexcept {
+  return mean(pair_mean(n.up_left + i), pair_mean(n.down_left + i));
+}
+
+// In four steps: below 5/8, 1, 3/2 of the root, above.
+inline Vector ratio_of(Vector scale, Vector root) noexcept {
+  const Vector half_root = _mm512_srli_epi16(root, 1), one = set16(1);
+  const Vector low = _mm512_add_epi16(half_root, _mm512_srli_epi16(root, 3));
+  const Vector high = _mm512_add_epi16(root, half_root);
+  Vector ratio = _mm512_maskz_mov_epi16(_mm512_cmpgt_epu16_mask(scale, low), one);
+  ratio = _mm512_mask_add_epi16(ratio, _mm512_cmpgt_epu16_mask(scale, root), ratio, one);
+  return _mm512_mask_add_epi16(ratio, _mm512_cmpgt_epu16_mask(scale, high), ratio, one);
 }
 
 // §6.7. Without a past and with nothing coded there is only the bias.
-template <bool kPast, unsigned kCoded>
+template <Past kPast, unsigned kCoded>
 void expectation(const RowInputs& in, const PlaneMix& mix, std::size_t width, std::uint16_t* out) noexcept {
-  constexpr unsigned kHistory = kPast ? kHistoryFeatures : 0, kFeatures = kHistory + kCoded;
+  constexpr unsigned kHistory = kPast == Past::none ? 0 : kHistoryFeatures, kFeatures = kHistory + kCoded;
   constexpr unsigned kPairs = (kFeatures + 1) / 2;
   Vector weights[kPairs + 1];
   for (unsigned j = 0; j < kPairs; ++j)
@@ -93,8 +105,13 @@ void expectation(const RowInputs& in, const PlaneMix& mix, std::size_t width, st
   const Vector start = start_of(mix.bias), zero = _mm512_setzero_si512();
   for (std::size_t i = 0; i < width; i += 32) {
     Vector f[2 * kPairs + 2];
-    if constexpr (kPast) {
+    if constexpr (kPast != Past::none) {
       for (std::size_t j = 0; j < 3; ++j) f[j] = load(in.own[j] + i);
+    }
+    if constexpr (kPast == Past::means) {
+      for (std::size_t j = 0; j < 4; ++j) f[3 + j] = load(in.means[j] + i);
+    }
+    if constexpr (kPast == Past::around) {
       f[3] = edge_mean(in.around[0], i);
       f[4] = diagonal_mean(in.around[0], i);
       f[5] = edge_mean(in.around[1], i);
@@ -110,7 +127,7 @@ void expectation(const RowInputs& in, const PlaneMix& mix, std::size_t width, st
   }
 }
 
-template <bool kPast>
+template <Past kPast>
 void expectation_of(const RowInputs& in, const PlaneMix& mix, std::size_t width,
                     std::uint16_t* out) noexcept {
   switch (in.coded) {
@@ -159,7 +176,7 @@ void PhaseRows::begin_frame() noexcept {
 }
 
 // §6.8.
-template <bool kPast>
+template <RowInputs::Past kPast, bool kByRate>
 void PhaseRows::spread(const RowInputs& in, const PlaneMix& mix, std::size_t width,
                        const std::uint16_t* expected) noexcept {
   const auto& w = mix.scale_weights;
@@ -169,14 +186,17 @@ void PhaseRows::spread(const RowInputs& in, const PlaneMix& mix, std::size_t wid
   const bool coded = in.coded != 0;
   for (std::size_t i = 0; i < width; i += 32) {
     Sum sum(start);
-    if constexpr (kPast)
+    if constexpr (kPast == Past::around)
       sum.add(load(in.own[3] + i), mean(edge_mean(in.around[2], i), diagonal_mean(in.around[2], i)), history);
+    if constexpr (kPast == Past::means) sum.add(load(in.own[3] + i), load(in.means[4] + i), history);
     Vector miss = _mm512_setzero_si512();
     if (coded)
       miss = mean(mean(load(in.miss[0] + i), load(in.miss[1] + i)),
                   mean(load(in.miss[2] + i), load(in.miss[3] + i)));
-    sum.add(miss, roots.at(load(expected + i)), present);
-    _mm512_storeu_si512(&spread_[i], sum.result(one));
+    const Vector root = roots.at(load(expected + i));
+    sum.add(miss, root, present);
+    const Vector scale = sum.result(one);
+    _mm512_storeu_si512(&spread_[i], kByRate ? ratio_of(scale, root) : scale);
   }
 }
 
@@ -198,18 +218,7 @@ void PhaseRows::contexts_of(std::size_t width, const std::uint32_t* idle,
     if (any_split_) {
       const __mmask32 split = _mm512_test_epi16_mask(entry, set16(kSplitBit));
       if constexpr (kByRate) {
-        const BucketTable roots(roots_);
-        const Vector root = roots.at(want), scale = load(&spread_[i]);
-        const Vector half_root = _mm512_srli_epi16(root, 1);
-        const Vector low = _mm512_add_epi16(half_root, _mm512_srli_epi16(root, 3));
-        const Vector high = _mm512_add_epi16(root, half_root);
-        const Vector one = set16(1);
-        const __mmask32 above_low = _mm512_mask_cmpgt_epu16_mask(split, scale, low);
-        const __mmask32 above = _mm512_mask_cmpgt_epu16_mask(split, scale, root);
-        const __mmask32 above_high = _mm512_mask_cmpgt_epu16_mask(split, scale, high);
-        context = _mm512_mask_add_epi16(context, above_low, context, one);
-        context = _mm512_mask_add_epi16(context, above, context, one);
-        context = _mm512_mask_add_epi16(context, above_high, context, one);
+        context = _mm512_mask_add_epi16(context, split, context, load(&spread_[i]));
       } else {
         const Vector fraction = _mm512_and_si512(_mm512_srl_epi16(want, fraction_shift), set16(3));
         context = _mm512_mask_add_epi16(context, split, context, fraction);
@@ -224,16 +233,28 @@ void PhaseRows::contexts_of(std::size_t width, const std::uint32_t* idle,
   }
 }
 
+template <RowInputs::Past kPast>
+void PhaseRows::predict_with(const RowInputs& in, const PlaneMix& mix, std::size_t width,
+                             const std::uint32_t* idle, const RowBuffers& out) noexcept {
+  const bool by_rate = state_.setup.source == ContextSource::rate;
+  expectation_of<kPast>(in, mix, width, out.expected);
+  if (!by_rate) {
+    spread<kPast, false>(in, mix, width, out.expected);
+    contexts_of<false>(width, idle, out);
+  } else {
+    if (any_split_) spread<kPast, true>(in, mix, width, out.expected);
+    contexts_of<true>(width, idle, out);
+  }
+}
+
 void PhaseRows::predict(const RowInputs& in, const PlaneMix& mix, std::size_t width,
                         const std::uint32_t* idle, const RowBuffers& out) noexcept {
   if (spread_.size() < width) spread_.resize(width);
-  const bool by_rate = state_.setup.source == ContextSource::rate;
-  in.past ? expectation_of<true>(in, mix, width, out.expected)
-          : expectation_of<false>(in, mix, width, out.expected);
-  if (!by_rate || any_split_) {
-    in.past ? spread<true>(in, mix, width, out.expected) : spread<false>(in, mix, width, out.expected);
+  switch (in.past) {
+    case Past::none: predict_with<Past::none>(in, mix, width, idle, out); break;
+    case Past::around: predict_with<Past::around>(in, mix, width, idle, out); break;
+    case Past::means: predict_with<Past::means>(in, mix, width, idle, out); break;
   }
-  by_rate ? contexts_of<true>(width, idle, out) : contexts_of<false>(width, idle, out);
 }
 
 void PhaseRows::settle(const std::uint16_t* levels, const std::uint16_t* expected, std::size_t width,

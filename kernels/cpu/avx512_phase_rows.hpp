@@ -39,7 +39,10 @@ class PhaseRows {
              const std::uint16_t* miss) const noexcept;
 
  private:
-  template <bool kPast>
+  template <RowInputs::Past kPast>
+  void predict_with(const RowInputs& in, const PlaneMix& mix, std::size_t width, const std::uint32_t* idle,
+                    const RowBuffers& out) noexcept;
+  template <RowInputs::Past kPast, bool kByRate>
   void spread(const RowInputs& in, const PlaneMix& mix, std::size_t width,
               const std::uint16_t* expected) noexcept;
   template <bool kByRate>
@@ -50,7 +53,7 @@ class PhaseRows {
   bool any_split_ = false;
   std::uint32_t mean_gain_ = 0, fast_gain_ = 0, scale_gain_ = 0;
   alignas(64) EntryTable entries_{}, roots_{};
-  std::vector<std::uint16_t> spread_;
+  std::vector<std::uint16_t> spread_;  // the scale; with source rate, its ratio to the root
 };
 
 /// symbols = context << 8 | token, kInactive where nothing is coded.

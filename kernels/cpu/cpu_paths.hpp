@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "common/base/bytes.hpp"
 #include "kernels/predictor_state.hpp"
 
 #define FF_CPU_PATH(name)                                                                           \
@@ -30,15 +31,28 @@ FF_CPU_PATH(generic)  ///< any processor; levels of 16 and 32 bits
 FF_CPU_PATH(avx2)     ///< the same source, compiled for AVX2
 FF_CPU_PATH(avx512)   ///< levels of 8 and 16 bits only
 
-/// Masked pixels of a row get their values.
+/// Masked pixels of a row get their values. One loop a value, so that it becomes vectors.
+template <typename Pixel>
+void write_masked_as(const MaskMap& mask, const std::uint8_t* classes, std::size_t cols,
+                     std::byte* pixels) noexcept {
+  for (std::size_t c = 0; c < mask.values.size(); ++c) {
+    const auto value = static_cast<Pixel>(mask.values[c]);
+    for (std::size_t col = 0; col < cols; ++col) {
+      const Pixel now = load_le<Pixel>(pixels + col * sizeof(Pixel));
+      store_le(pixels + col * sizeof(Pixel), classes[col] == c + 1 ? value : now);
+    }
+  }
+}
+
 inline void write_masked(const PredictorState& state, std::uint32_t row,
                          const MutableFrameView& frame) noexcept {
-  const std::size_t cols = frame.shape.cols, width = dtype_bytes(frame.shape.dtype);
   if (state.mask == nullptr) return;
+  const std::size_t cols = frame.shape.cols;
   const std::uint8_t* classes = &state.mask->classes[row * cols];
-  for (std::size_t col = 0; col < cols; ++col) {
-    if (classes[col] == 0) continue;
-    store_pixel(frame.shape.dtype, frame.row(row) + col * width, state.mask->values[classes[col] - 1u]);
+  switch (dtype_bytes(frame.shape.dtype)) {
+    case 1: write_masked_as<std::uint8_t>(*state.mask, classes, cols, frame.row(row)); break;
+    case 2: write_masked_as<std::uint16_t>(*state.mask, classes, cols, frame.row(row)); break;
+    default: write_masked_as<std::uint32_t>(*state.mask, classes, cols, frame.row(row)); break;
   }
 }
 

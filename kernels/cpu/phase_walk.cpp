@@ -24,14 +24,8 @@ constexpr Place place_of(Phase phase, PhaseOffset offset) noexcept {
   return {there, row >> 1, col >> 1};
 }
 
-// Up, down, left, right, then the diagonals from left to right, from top to bottom.
-constexpr std::array<PhaseOffset, 8> kAround{
-    {{-1, 0}, {1, 0}, {0, -1}, {0, 1}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}}};
-
-std::uint32_t nearest_row(std::uint32_t y, int offset, std::uint32_t rows) noexcept {
-  return static_cast<std::uint32_t>(
-      std::clamp<std::int64_t>(std::int64_t{y} + offset, 0, std::int64_t{rows} - 1));
-}
+// As in RowAround.
+constexpr std::array<PhaseOffset, 5> kAround{{{-1, 0}, {1, 0}, {0, -1}, {-1, -1}, {1, -1}}};
 
 void close_row(std::uint16_t* row, std::uint32_t cols) noexcept {
   row[-1] = row[-2] = row[0];
@@ -93,6 +87,9 @@ void PhaseWalk::begin_frame() {
       level.seen[k] = level.miss[k] = PaddedPlane(shape.rows, shape.cols);
     }
   }
+  if (past()) make_past_rules();
+  coded_.clear();
+  for (const PhasePlaneShape& plane : planes_) coded_.push_back(coded_rules(plane));
 }
 
 std::size_t PhaseWalk::positions(unsigned levels) const noexcept {
@@ -183,67 +180,88 @@ std::uint16_t* PhaseWalk::miss(const PhaseRow& row) noexcept {
   return plane.level == 1 ? miss(plane.phase, row.y) : miss_plane(plane.level, plane.phase).row(row.y);
 }
 
-const std::uint16_t* PhaseWalk::state_row(StatePlane plane, Phase phase, std::uint32_t y,
-                                          PhaseOffset offset) const noexcept {
-  const Place place = place_of(phase, offset);
-  const PaddedPlane& values = state_.phases->planes[static_cast<std::size_t>(place.phase)].*plane;
-  return values.row(nearest_row(y, place.row, values.rows())) + place.col;
+// Once a frame, because its planes change places with the next one's.
+void PhaseWalk::make_past_rules() noexcept {
+  const auto rule = [](const PaddedPlane& plane, int row, int col) {
+    return RowRule{plane.row(0) + col, plane.stride(), row, static_cast<std::int32_t>(plane.rows()) - 1};
+  };
+  for (std::size_t k = 0; k < kPhases; ++k) {
+    const PhasePlaneState& own = state_.phases->planes[k];
+    past_[k].own = {rule(own.mean, 0, 0), rule(own.fast, 0, 0), rule(own.last, 0, 0), rule(own.scale, 0, 0)};
+    for (std::size_t i = 0; i < kAround.size(); ++i) {
+      const Place place = place_of(static_cast<Phase>(k), kAround[i]);
+      const PhasePlaneState& there = state_.phases->planes[static_cast<std::size_t>(place.phase)];
+      past_[k].around[0][i] = rule(there.mean, place.row, place.col);
+      past_[k].around[1][i] = rule(there.last, place.row, place.col);
+      past_[k].around[2][i] = rule(there.scale, place.row, place.col);
+    }
+  }
 }
 
-void PhaseWalk::past_of_level_1(RowInputs& in, const PhaseRow& row) noexcept {
-  const Phase phase = row.plane < planes_.size() ? planes_[row.plane].phase : Phase::ee;
-  const PhasePlaneState& own = state_.phases->planes[static_cast<std::size_t>(phase)];
-  in.own = {own.mean.row(row.y), own.fast.row(row.y), own.last.row(row.y), own.scale.row(row.y)};
-  constexpr std::array<StatePlane, 3> kPlanes{&PhasePlaneState::mean, &PhasePlaneState::last,
-                                              &PhasePlaneState::scale};
-  for (std::size_t s = 0; s < kPlanes.size(); ++s) {
-    for (std::size_t i = 0; i < kAround.size(); ++i)
-      in.around[s][i] = state_row(kPlanes[s], phase, row.y, kAround[i]);
+void PhaseWalk::past_of_level_1(RowInputs& in, Phase phase, std::uint32_t y) const noexcept {
+  const PastRules& rules = past_[static_cast<std::size_t>(phase)];
+  in.past = RowInputs::Past::around;
+  for (std::size_t j = 0; j < in.own.size(); ++j) in.own[j] = rules.own[j].at(y);
+  for (std::size_t s = 0; s < in.around.size(); ++s) {
+    const auto& rule = rules.around[s];
+    in.around[s] = {rule[0].at(y), rule[1].at(y), rule[2].at(y), rule[3].at(y), rule[4].at(y)};
   }
 }
 
 // Pixels of an upper level are some of level 1's ee: their past is gathered, and their neighbours' means are made
-// here. A mean of four equal rows is that row, so what reads `around` needs to know nothing of it.
+// here.
 void PhaseWalk::past_of_upper_level(RowInputs& in, const PhaseRow& row) {
   const PhasePlaneShape& plane = planes_[row.plane];
   RowInputs ee;
-  past_of_level_1(ee, {0xff, (plane.row_first + row.y * plane.step) / 2});
+  past_of_level_1(ee, Phase::ee, (plane.row_first + row.y * plane.step) / 2);
   const std::size_t width_here = width(row.plane), first = plane.col_first / 2, step = plane.step / 2;
-  strided_.resize(10 * width_here);
+  strided_.resize(9 * width_here);
   const auto out = [&](std::size_t i) { return strided_.data() + i * width_here; };
   for (std::size_t x = 0; x < plane.cols; ++x) {
     const std::size_t at = first + x * step;
     for (std::size_t j = 0; j < ee.own.size(); ++j) out(j)[x] = ee.own[j][at];
+    std::array<std::uint16_t, 6> means{};
     for (std::size_t s = 0; s < ee.around.size(); ++s) {
-      const auto& n = ee.around[s];
-      out(4 + 2 * s)[x] = average(average(n[0][at], n[1][at]), average(n[2][at], n[3][at]));
-      out(5 + 2 * s)[x] = average(average(n[4][at], n[5][at]), average(n[6][at], n[7][at]));
+      const RowAround& n = ee.around[s];
+      means[2 * s] = average(average(n.up[at], n.down[at]), average(n.left[at], n.left[at + 1]));
+      means[2 * s + 1] =
+          average(average(n.up_left[at], n.up_left[at + 1]), average(n.down_left[at], n.down_left[at + 1]));
     }
+    for (std::size_t j = 0; j < 4; ++j) out(4 + j)[x] = means[j];
+    out(8)[x] = average(means[4], means[5]);
   }
+  in.past = RowInputs::Past::means;
   in.own = {out(0), out(1), out(2), out(3)};
-  for (std::size_t s = 0; s < in.around.size(); ++s) {
-    for (std::size_t i = 0; i < in.around[s].size(); ++i) in.around[s][i] = out(4 + 2 * s + i / 4);
-  }
+  in.means = {out(4), out(5), out(6), out(7), out(8)};
 }
 
-RowInputs PhaseWalk::inputs(const PhaseRow& row) {
-  RowInputs in;
-  const PhasePlaneShape& plane = planes_[row.plane];
-  in.past = past();
-  if (in.past) plane.level == 1 ? past_of_level_1(in, row) : past_of_upper_level(in, row);
-  if (plane.first) return in;
+PhaseWalk::CodedRules PhaseWalk::coded_rules(const PhasePlaneShape& plane) noexcept {
+  CodedRules rules;
+  if (plane.first) return rules;
   const PhaseNeighbours& around = kPhaseNeighbours[static_cast<std::size_t>(plane.phase)];
-  in.coded = state_.setup.phases.wide ? around.wide : around.near;
-  for (std::size_t i = 0; i < in.coded; ++i) {
+  rules.coded = state_.setup.phases.wide ? around.wide : around.near;
+  for (std::size_t i = 0; i < rules.coded; ++i) {
     const Place place = place_of(plane.phase, around.offsets[i]);
-    const PaddedPlane& values = seen_plane(plane.level, place.phase);
-    const std::uint32_t y = nearest_row(row.y, place.row, values.rows());
-    in.seen[i] = values.row(y) + place.col;
-    if (i >= in.miss.size()) continue;
-    const std::uint16_t* miss_row =
-        plane.level == 1 ? miss(place.phase, y) : miss_plane(plane.level, place.phase).row(y);
-    in.miss[i] = miss_row + place.col;
+    const PaddedPlane& seen = seen_plane(plane.level, place.phase);
+    const PaddedPlane& miss = miss_plane(plane.level, place.phase);
+    const auto last_row = static_cast<std::int32_t>(seen.rows()) - 1;
+    const bool ring = &miss == &miss_ring_[static_cast<std::size_t>(place.phase)];
+    rules.seen[i] = {seen.row(0) + place.col, seen.stride(), place.row, last_row, ~0u};
+    if (i >= rules.miss.size()) continue;
+    rules.miss[i] = {miss.row(0) + place.col, miss.stride(), place.row, last_row, ring ? kRing - 1 : ~0u};
   }
+  return rules;
+}
+
+const RowInputs& PhaseWalk::inputs(const PhaseRow& row) {
+  RowInputs& in = inputs_;
+  const PhasePlaneShape& plane = planes_[row.plane];
+  in.past = RowInputs::Past::none;
+  if (past()) plane.level == 1 ? past_of_level_1(in, plane.phase, row.y) : past_of_upper_level(in, row);
+  const CodedRules& rules = coded_[row.plane];
+  in.coded = rules.coded;
+  for (std::size_t i = 0; i < rules.coded; ++i) in.seen[i] = rules.seen[i].at(row.y);
+  for (std::size_t i = 0; i < in.miss.size() && rules.coded != 0; ++i) in.miss[i] = rules.miss[i].at(row.y);
   return in;
 }
 

@@ -14,6 +14,7 @@
 // Memory: rings of 4 x 8 half rows; with more than one level half a byte to two bytes a pixel of the tile.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -40,17 +41,24 @@ struct PhaseBatch {
   [[nodiscard]] std::span<const PhaseRow> span() const noexcept { return {rows.data(), count}; }
 };
 
+/// A row's neighbours in the past of one quantity. The right one of two stands behind the left one.
+struct RowAround {
+  const std::uint16_t *up = nullptr, *down = nullptr, *left = nullptr, *up_left = nullptr,
+                      *down_left = nullptr;
+};
+
 /// What a row's expectation and scale are made of. Pointers stand at the row's first pixel; all may be read up to the
-/// row's last whole vector.
+/// row's last whole vector, and one pixel further.
 struct RowInputs {
   using Row = const std::uint16_t*;
-  bool past = false;         ///< own and around are there
-  unsigned coded = 0;        ///< how many rows of `seen` are there; with any, all of `miss` are
-  std::array<Row, 4> own{};  ///< mean, fast, last, scale
-  std::array<std::array<Row, 8>, 3>
-      around{};                ///< of mean, last, scale: up, down, left, right, then diagonals
-  std::array<Row, 12> seen{};  ///< coded neighbours
-  std::array<Row, 4> miss{};   ///< distances of the first four from their expectations
+  enum class Past : std::uint8_t { none, around, means };
+  Past past = Past::none;
+  unsigned coded = 0;                 ///< how many rows of `seen` are there; with any, all of `miss` are
+  std::array<Row, 4> own{};           ///< mean, fast, last, scale
+  std::array<RowAround, 3> around{};  ///< past around: of mean, last, scale
+  std::array<Row, 5> means{};         ///< past means: mE, mD, xE, xD, dN, made already
+  std::array<Row, 12> seen{};         ///< coded neighbours
+  std::array<Row, 4> miss{};          ///< distances of the first four from their expectations
 };
 
 class PhaseWalk {
@@ -71,7 +79,8 @@ class PhaseWalk {
   [[nodiscard]] std::size_t positions(unsigned levels) const noexcept;
   [[nodiscard]] std::vector<std::vector<std::size_t>> row_positions() const;
 
-  [[nodiscard]] RowInputs inputs(const PhaseRow& row);
+  /// Holds until the next call.
+  [[nodiscard]] const RowInputs& inputs(const PhaseRow& row);
   [[nodiscard]] std::uint16_t* seen(const PhaseRow& row) noexcept;
   [[nodiscard]] std::uint16_t* miss(const PhaseRow& row) noexcept;
   /// The same rows of level 1, by phase.
@@ -103,16 +112,36 @@ class PhaseWalk {
   struct LevelPlanes {
     std::array<PaddedPlane, kPhases> seen, miss;
   };
-  using StatePlane = PaddedPlane PhasePlaneState::*;
+  // A row's neighbour row: row 0's, and how to find row y's. Rings keep rows modulo their size.
+  struct RowRule {
+    const std::uint16_t* first = nullptr;
+    std::size_t stride = 0;
+    std::int32_t offset = 0, last_row = 0;
+    std::uint32_t ring = ~0u;
+
+    [[nodiscard]] const std::uint16_t* at(std::uint32_t y) const noexcept {
+      const std::int32_t row = std::clamp(static_cast<std::int32_t>(y) + offset, 0, last_row);
+      return first + (static_cast<std::uint32_t>(row) & ring) * stride;
+    }
+  };
+  struct CodedRules {
+    unsigned coded = 0;
+    std::array<RowRule, 12> seen;
+    std::array<RowRule, 4> miss;
+  };
+  struct PastRules {
+    std::array<RowRule, 4> own;
+    std::array<std::array<RowRule, 5>, 3> around;
+  };
   using IdleWords = std::vector<std::uint32_t>;
 
   [[nodiscard]] PhaseBatch rows_of_plane(std::size_t p, std::uint32_t y) const noexcept;
   [[nodiscard]] PhaseBatch rows_of_turn(std::size_t first, std::uint32_t turn) const noexcept;
   void make_idle(const PhasePlaneShape& plane);
-  void past_of_level_1(RowInputs& in, const PhaseRow& row) noexcept;
+  void make_past_rules() noexcept;
+  [[nodiscard]] CodedRules coded_rules(const PhasePlaneShape& plane) noexcept;
+  void past_of_level_1(RowInputs& in, Phase phase, std::uint32_t y) const noexcept;
   void past_of_upper_level(RowInputs& in, const PhaseRow& row);
-  [[nodiscard]] const std::uint16_t* state_row(StatePlane plane, Phase phase, std::uint32_t y,
-                                               PhaseOffset offset) const noexcept;
   [[nodiscard]] PaddedPlane& seen_plane(unsigned level, Phase phase) noexcept;
   [[nodiscard]] PaddedPlane& miss_plane(unsigned level, Phase phase) noexcept;
 
@@ -120,6 +149,9 @@ class PhaseWalk {
   PredictorState& state_;
   unsigned levels_ = 0;
   std::vector<PhasePlaneShape> planes_;         // of this frame
+  std::array<PastRules, kPhases> past_;         // of this frame
+  std::vector<CodedRules> coded_;               // of this frame, by plane
+  RowInputs inputs_;                            // of the last row asked for
   std::array<PaddedPlane, kPhases> miss_ring_;  // rows modulo kRing
   std::vector<LevelPlanes> upper_;              // levels 2 and up
   PaddedPlane first_miss_;                      // ee of level 1, where levels above have coded it
