@@ -3,13 +3,12 @@
 """Decodes Foreframe blocks, written from docs/formats/block.md alone: numpy, and none of Foreframe's code.
 
     decode_reference.py BLOCK.bin [BLOCK.bin ...] -o PIXELS.raw     blocks of one window, in order
-    decode_reference.py --check FOLDER                              every golden block against its JSON twin
 
-Slow (about 1 Mpixel/s) and strict: anything block.md does not allow raises BlockError. Raw blocks need the
+Slow (about 0.1 to 1 Mpixel/s) and strict: anything block.md does not allow raises BlockError. Raw blocks need the
 `zstandard` package; predicted and stored blocks need numpy only. Section numbers (§) are block.md's.
 """
 import argparse
-import json
+import itertools
 import math
 import pathlib
 import struct
@@ -19,15 +18,13 @@ import numpy as np
 
 DTYPES = {1: "<u1", 2: "<u2", 3: "<u4", 4: "<i1", 5: "<i2", 6: "<i4", 7: "<f2", 8: "<f4"}
 LANES, BUCKETS, ESCAPE, START = 32, 224, 255, 1 << 16
-BUCKET_OF = np.array([k >> 2 if k < 256 else 64 + (k >> 5) if k < 2048 else 128 + (k >> 7) if k < 8192 else 192 + (k >> 10)
-                      for k in range(32768)])  # §6.3, of a key
 
 
 class BlockError(Exception):
     """What block.md §10 calls an error; the first argument is its word."""
 
 
-def require(condition, word, text):
+def require(condition, text, word="malformed"):
     if not condition:
         raise BlockError(word, text)
 
@@ -48,42 +45,40 @@ def crc32c(data):
 # ---------------------------------------------------------------------------------------------- §3 header
 class Header:
     def __init__(self, block):
-        require(len(block) >= 64, "truncated", "the header takes 64 bytes")
+        require(len(block) >= 64, "the header takes 64 bytes", "truncated")
         (magic, major, minor, header_bytes, required, self.optional, self.present, self.block_bytes, self.rows,
          self.cols, self.dtype, self.profile, self.kind, flags, self.first_frame, self.frame_count, reserved,
          self.link, self.pixel_crc, self.payload_crc, reserved_2, self.header_crc) = struct.unpack(
              "<4sBBHIIQIIIBBBBBBHIIIII", block[:64])
-        require(magic == b"FFBK", "bad_magic", "not a Foreframe block")
-        require((major, minor) == (0, 2), "unsupported_version", f"version {major}.{minor}")
-        require(self.header_crc == crc32c(block[:60]), "crc_mismatch", "header")
-        require(required & ~0x11 == 0, "unsupported_feature", f"required features {required:#x}")
+        require(magic == b"FFBK", "not a Foreframe block", "bad_magic")
+        require((major, minor) == (0, 2), f"version {major}.{minor}", "unsupported_version")
+        require(self.header_crc == crc32c(block[:60]), "header", "crc_mismatch")
+        require(required & ~0x11 == 0, f"required features {required:#x}", "unsupported_feature")
         self.key = flags == 1
-        fields_good = (header_bytes == 64 and flags <= 1 and reserved == 0 and reserved_2 == 0
-                       and self.dtype in DTYPES and self.profile <= 3 and self.kind <= 2
-                       and self.rows >= 1 and self.cols >= 1 and self.rows * self.cols <= 1 << 20
-                       and 1 <= self.frame_count and self.first_frame + self.frame_count <= 64
-                       and self.present != 0 and self.present >> self.frame_count == 0
-                       and (self.key or self.first_frame > 0) and not (self.key and self.link)
-                       and self.block_bytes >= 64)
-        require(fields_good, "malformed", "a header field is out of its range")
+        require(header_bytes == 64 and flags <= 1 and reserved == 0 and reserved_2 == 0 and self.dtype in DTYPES
+                and self.profile <= 3 and self.kind <= 2 and self.rows >= 1 and self.cols >= 1
+                and self.rows * self.cols <= 1 << 20 and 1 <= self.frame_count
+                and self.first_frame + self.frame_count <= 64 and self.present != 0
+                and self.present >> self.frame_count == 0 and (self.key or self.first_frame > 0)
+                and not (self.key and self.link) and self.block_bytes >= 64, "a header field is out of its range")
         self.frames = bin(self.present).count("1")
 
 
 # ------------------------------------------------------------------------------------------ §4 raw blocks
-def decode_raw(header, payload):
-    dtype = np.dtype(DTYPES[header.dtype])
+def decode_raw(header, payload, state):
+    dtype, state.levels = np.dtype(DTYPES[header.dtype]), None  # a raw block leaves no predictor
     width, pixels = dtype.itemsize, header.rows * header.cols
+    frames, head = header.frames, pixels // 8 * 8 * width
     if header.kind == 1:
         import zstandard  # the only use of anything but numpy
-        payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=header.frames * pixels * width)
-        head, out = pixels // 8 * 8 * width, []
-        for at in range(0, len(payload), pixels * width):
-            frame = np.frombuffer(payload[at:at + pixels * width], np.uint8)
-            rows = np.unpackbits(frame[:head].reshape(8 * width, -1), axis=1, bitorder="little")
-            out += [np.packbits(rows.T, axis=1, bitorder="little").tobytes(), frame[head:].tobytes()]
-        payload = b"".join(out)
-    require(len(payload) == header.frames * pixels * width, "malformed", "raw block's size")
-    return np.frombuffer(payload, dtype).reshape(header.frames, header.rows, header.cols)
+        payload = zstandard.ZstdDecompressor().decompress(payload, max_output_size=frames * pixels * width)
+    require(len(payload) == frames * pixels * width, "raw block's size")
+    if header.kind == 1:
+        raw = np.frombuffer(payload, np.uint8).reshape(frames, -1)
+        bits = np.unpackbits(raw[:, :head].reshape(frames, 8 * width, -1), axis=2, bitorder="little")
+        elements = np.packbits(bits.swapaxes(1, 2), axis=2, bitorder="little").reshape(frames, -1)
+        payload = np.concatenate([elements, raw[:, head:]], axis=1).tobytes()
+    return np.frombuffer(payload, dtype).reshape(frames, header.rows, header.cols)
 
 
 # -------------------------------------------------------------------------------------- §5.1 bit strings
@@ -94,7 +89,7 @@ class Bits:
     def u(self, count):
         value = 0
         for i in range(count):
-            require(self.at >> 3 < len(self.data), "malformed", "a bit string ends early")
+            require(self.at >> 3 < len(self.data), "a bit string ends early")
             value |= (self.data[self.at >> 3] >> (self.at & 7) & 1) << i
             self.at += 1
         return value
@@ -103,11 +98,18 @@ class Bits:
         n = 0
         while self.u(1) == 0:
             n += 1
-            require(n + k <= 31, "malformed", "an Exp-Golomb code is too long")
+            require(n + k <= 31, "an Exp-Golomb code is too long")
         return (1 << (n + k)) + self.u(n + k) - (1 << k)
 
     def zz(self, k):
-        return signed(self.eg(k))
+        z = self.eg(k)
+        return z >> 1 ^ -(z & 1)
+
+    def adaptive(self, means, kind):
+        """zz(eg(o)) with the order o that numbers of this kind have had so far (§5.6, §5.7)."""
+        z = self.eg((means[kind] // 16).bit_length())
+        means[kind] += 2 * z - means[kind] // 4
+        return z >> 1 ^ -(z & 1)
 
     def i64(self):
         value = self.u(64)
@@ -115,62 +117,40 @@ class Bits:
 
     def end(self):
         left = len(self.data) * 8 - self.at
-        require(left < 8 and self.u(left) == 0, "malformed", "a section is longer than its content")
-
-
-def signed(z):
-    return z >> 1 if z & 1 == 0 else -(z + 1 >> 1)
-
-
-class Adaptive:
-    """Numbers whose order follows their size (§5.6, §5.7)."""
-
-    def __init__(self, mean):
-        self.mean = mean
-
-    def read(self, bits):
-        z = bits.eg((self.mean // 16).bit_length())
-        self.mean += 2 * z - self.mean // 4
-        return signed(z)
+        require(left < 8 and self.u(left) == 0, "a section is longer than its content")
 
 
 # ----------------------------------------------------------------------------------------- §5.2 level map
 class LevelMap:
     def __init__(self, bits, dtype, shape):
         self.dtype = np.dtype(dtype)
-        info = np.iinfo(self.dtype)
-        in_range = lambda v: info.min <= v <= info.max
+        info, width = np.iinfo(self.dtype), 8 * self.dtype.itemsize
         self.model, self.source, self.up, self.down = bits.u(2), bits.u(2), bits.u(4), bits.u(5)
-        width, kind = bits.u(2), bits.u(2)
-        good = width <= 2 and kind <= 1 and self.model <= 1 and self.source <= 1 and self.up <= 12
-        require(good, "malformed", "setup")
-        self.level_bits = (8, 16, 32)[width]
-        self.base = bits.i64()
-        require(self.level_bits <= 8 * self.dtype.itemsize and in_range(self.base), "malformed", "level map")
-        require(self.down <= {8: 0, 16: 1, 32: 16}[self.level_bits] and not (self.up and self.down), "malformed", "shift")
-        count = bits.u(4)
-        require(count <= 8, "malformed", "sentinels")
+        size, kind, self.base, count = bits.u(2), bits.u(2), bits.i64(), bits.u(4)
+        require(size <= 2 and kind <= 1 and self.model <= 1 and self.source <= 1 and count <= 8, "setup")
+        self.level_bits = 8 << size
         self.sentinels = [bits.i64() for _ in range(count)]
-        require(all(map(in_range, self.sentinels)) and len(set(self.sentinels)) == count, "malformed", "sentinels")
+        require(self.level_bits <= width and len(set(self.sentinels)) == count, "level map")
+        require(all(info.min <= v <= info.max for v in [self.base, *self.sentinels]), "base or sentinels")
+        require(self.up <= 12 and self.down <= (0, 1, 16)[size] and not (self.up and self.down), "shift")
         self.first_sentinel = (1 << self.level_bits) - count
         self.packed = self.read_packed(bits, info) if kind == 1 else None
         if self.model == 1:
             self.key_levels, self.later_levels, self.wide = bits.u(3) + 1, bits.u(3) + 1, bits.u(1)
             most = max(self.key_levels, self.later_levels)
-            require(most <= 6 and min(shape) >= 1 << most, "malformed", "the planes' levels")
+            require(most <= 6 and min(shape) >= 1 << most, "the planes' levels")
 
     def read_packed(self, bits, info):
         count, used, value = bits.u(16), [], self.base
         while len(used) < count:
             run = bits.eg(0) + 1
-            require(run <= count - len(used), "malformed", "used values")
+            require(run <= count - len(used), "used values")
             used += range(value, value + run)
             value += run
             if len(used) < count:
                 value += bits.eg(0) + 1
-            require(value - self.base <= 65536, "malformed", "used values")
-        good = used and count <= self.first_sentinel and used[-1] - self.base <= 65535 and used[-1] <= info.max
-        require(good, "malformed", "used values")
+            require(value - self.base <= 65536, "used values")
+        require(used and count <= self.first_sentinel and used[-1] <= min(info.max, self.base + 65535), "used values")
         return used
 
     def values(self, levels):
@@ -178,8 +158,7 @@ class LevelMap:
         if self.packed is not None:
             values = np.array(self.packed)[np.minimum(levels, len(self.packed) - 1)]
         else:
-            values = self.base + levels
-            span = 1 << self.level_bits
+            values, span = self.base + levels, 1 << self.level_bits
             own = [s - self.base for s in self.sentinels]
             if self.level_bits == 8 * self.dtype.itemsize:
                 own = [s % span for s in own]
@@ -196,117 +175,101 @@ class LevelMap:
         """§6.5: levels as the state sees them."""
         return np.minimum(levels >> self.down, 32767 >> self.up) << self.up
 
-    def counts(self, levels):
-        return levels < self.first_sentinel
-
 
 # ---------------------------------------------------------------------------------------------- §5.4 mask
-class Mask:
-    def __init__(self, bits, rows, cols, dtype):
-        info, count = np.iinfo(np.dtype(dtype)), bits.u(4)
-        self.values = [bits.i64() for _ in range(count)]
-        require(all(info.min <= v <= info.max for v in self.values), "malformed", "masked value")
-        pixels, at = rows * cols, 0
-        self.classes = [0] * pixels
-        while True:
-            skip = bits.eg(6)
-            require(skip <= pixels - at, "malformed", "mask")
-            for at in range(at, at + skip):
-                self.classes[at] = self.classes[at - cols] if at >= cols else 0
-            at += 1 if skip else 0
-            if at == pixels:
-                break
-            run, pixel_class = bits.eg(1) + 1, bits.u(count.bit_length())
-            require(run <= pixels - at and pixel_class <= count, "malformed", "mask")
-            self.classes[at:at + run] = [pixel_class] * run
-            at += run
-        self.classes = np.array(self.classes)
+def read_mask(bits, shape, dtype):
+    """Values of the masked classes, and the plane of classes."""
+    info, count, (rows, cols) = np.iinfo(np.dtype(dtype)), bits.u(4), shape
+    values, at, classes = [bits.i64() for _ in range(count)], 0, [0] * (rows * cols)
+    require(all(info.min <= v <= info.max for v in values), "masked value")
+    while True:
+        skip = bits.eg(6)
+        require(skip <= len(classes) - at, "mask")
+        for at in range(at, at + skip):
+            classes[at] = classes[at - cols] if at >= cols else 0
+        at += 1 if skip else 0
+        if at == len(classes):
+            return values, np.array(classes).reshape(shape)
+        run, pixel_class = bits.eg(1) + 1, bits.u(count.bit_length())
+        require(run <= len(classes) - at and pixel_class <= count, "mask")
+        classes[at:at + run] = [pixel_class] * run
+        at += run
 
 
 # --------------------------------------------------------------------------------------------- §5.5 prior
-class Prior:
-    def __init__(self, bits, rows, cols, has_scale):
-        self.log2_block, self.weight, self.quantum = bits.u(3), bits.u(4), bits.u(4)
-        require(2 <= self.log2_block <= 6 and self.quantum <= 14, "malformed", "prior")
-        self.rows, self.cols = rows, cols
-        self.mean = self.read_plane(bits)
-        self.scale = self.read_plane(bits) if has_scale else None
+def read_prior(bits, shape, has_scale):
+    """The weight in frames and the planes of the state."""
+    log2_block, weight, quantum = bits.u(3), bits.u(4), bits.u(4)
+    require(2 <= log2_block <= 6 and quantum <= 14, "prior")
+    names = ("mean", "scale") if has_scale else ("mean",)
+    return weight, {name: expand_grid(read_grid(bits, shape, log2_block, quantum), shape, log2_block) for name in names}
 
-    def read_plane(self, bits):
-        block = 1 << self.log2_block
-        grid_rows, grid_cols = -(-self.rows // block), -(-self.cols // block)
-        order, grid = bits.u(4), np.zeros((grid_rows, grid_cols), np.int64)
-        for r in range(grid_rows):
-            for c in range(grid_cols):
-                if r and c:
-                    left, up, corner = grid[r, c - 1], grid[r - 1, c], grid[r - 1, c - 1]
-                    guess = min(max(left + up - corner, min(left, up)), max(left, up))
-                else:
-                    guess = grid[r, c - 1] if c else grid[r - 1, c] if r else 0
-                grid[r, c] = guess + bits.zz(order)
-                require(0 <= grid[r, c] <= 32767 >> self.quantum, "malformed", "prior value")
-        return self.expand(grid << self.quantum)
 
-    def axis(self, pixels, points):
-        block = 1 << self.log2_block
-        t = 2 * np.arange(pixels) + 1 + block
-        cell = t // (2 * block)
-        return np.clip(cell - 1, 0, points - 1), np.minimum(cell, points - 1), t % (2 * block)
+def read_grid(bits, shape, log2_block, quantum):
+    rows, cols = (-(-pixels // (1 << log2_block)) for pixels in shape)
+    order, grid = bits.u(4), np.zeros((rows + 1, cols + 1), np.int64)  # a row and a column of zeros before the first
+    for r in range(1, rows + 1):
+        for c in range(1, cols + 1):
+            left, up, corner = grid[r, c - 1], grid[r - 1, c], grid[r - 1, c - 1]
+            grid[r, c] = sorted((left, up, left + up - corner))[1] + bits.zz(order)
+            require(0 <= grid[r, c] <= 32767 >> quantum, "prior value")
+    return grid[1:, 1:] << quantum
 
-    def expand(self, grid):
-        whole = 2 << self.log2_block
-        a, b, v = self.axis(self.rows, grid.shape[0])
-        c, d, w = self.axis(self.cols, grid.shape[1])
-        lines = grid[a] * (whole - v)[:, None] + grid[b] * v[:, None]
-        total = lines[:, c] * (whole - w) + lines[:, d] * w + whole * whole // 2
-        return total >> 2 * (self.log2_block + 1)
+
+def expand_grid(grid, shape, log2_block):
+    whole = 2 << log2_block
+
+    def axis(pixels, points):
+        t = 2 * np.arange(pixels) + 1 + whole // 2
+        return np.clip(t // whole - 1, 0, points - 1), np.minimum(t // whole, points - 1), t % whole
+
+    (a, b, v), (c, d, w) = axis(shape[0], grid.shape[0]), axis(shape[1], grid.shape[1])
+    lines = grid[a] * (whole - v)[:, None] + grid[b] * v[:, None]
+    return lines[:, c] * (whole - w) + lines[:, d] * w + whole * whole // 2 >> 2 * (log2_block + 1)
 
 
 # -------------------------------------------------------------------------------------------- §5.6 tables
 class Tables:
     def __init__(self, bits):
-        covered, contexts = 0, 0
-        self.bits = 11 + bits.u(1)
+        covered, contexts, self.bits = 0, 0, 11 + bits.u(1)
         self.first, self.raw_bits = np.zeros(BUCKETS, np.int64), np.zeros(BUCKETS, np.int64)
         self.residual, self.split = np.zeros(BUCKETS, bool), np.zeros(BUCKETS, bool)
         while covered < BUCKETS:
             span = BUCKETS - covered if bits.u(1) else bits.eg(2) + 1
-            require(span <= BUCKETS - covered, "malformed", "classes")
+            require(span <= BUCKETS - covered, "classes")
             buckets = slice(covered, covered + span)
             self.first[buckets] = contexts
             self.residual[buckets], self.split[buckets] = bits.u(1), bits.u(1)
             self.raw_bits[buckets] = bits.u(4) if self.residual[covered] else 0
             contexts += 4 if self.split[covered] else 1
             covered += span
-            require(contexts <= 64, "malformed", "contexts")
+            require(contexts <= 64, "contexts")
         self.frequency = np.array([self.read_frequencies(bits) for _ in range(contexts)])
         self.start = np.cumsum(self.frequency, axis=1) - self.frequency
         self.symbol = np.array([np.repeat(np.arange(256), f) for f in self.frequency])
 
     def of_level(self, level):
-        require(0 <= level <= 16 * (self.bits - 3) - 1, "malformed", "frequency level")
+        require(0 <= level <= 16 * (self.bits - 3) - 1, "frequency level")
         return level if level < 32 else (16 + level % 16) << (level // 16 - 1)
 
     def read_frequencies(self, bits):
-        f = [0] * 256
-        peak, first = bits.u(8), bits.u(8)
+        f, peak, first = [0] * 256, bits.u(8), bits.u(8)
         last = first + bits.eg(4)
-        require(last <= 254, "malformed", "symbols")
-        difference, level = Adaptive(24), 0
+        require(last <= 254, "symbols")
+        mean, level = [24], 0
         for s in range(first, last + 1):
-            if s == peak:
-                continue
-            level += difference.read(bits)
-            f[s] = self.of_level(level)
+            if s != peak:
+                level += bits.adaptive(mean, 0)
+                f[s] = self.of_level(level)
         if peak != ESCAPE:
             f[ESCAPE] = self.of_level(bits.eg(0))
-            require(f[ESCAPE] >= 1, "malformed", "escape")
-        require(1 <= sum(f) < 1 << self.bits, "malformed", "frequencies")
+            require(f[ESCAPE] >= 1, "escape")
+        require(1 <= sum(f) < 1 << self.bits, "frequencies")
         f[peak] = (1 << self.bits) - sum(f)
         return f
 
 
-# --------------------------------------------------------------------------- §5.7 mix, §6.6 planes, order
+# -------------------------------------------------------------------------------- §6.6 planes, §5.7 mixes
 EE, OO, EO, OE = range(4)
 DIAGONAL, BESIDE = [(-1, -1), (-1, 1), (1, -1), (1, 1)], [(0, -1), (0, 1), (-1, 0), (1, 0)]
 NEAR = {OO: DIAGONAL, EO: BESIDE, OE: BESIDE[2:] + BESIDE[:2] + DIAGONAL}
@@ -314,62 +277,171 @@ WIDE = {OO: [(-3, -1), (-3, 1), (3, -1), (3, 1), (-1, -3), (1, -3), (-1, 3), (1,
         EO: [(-2, -1), (-2, 1), (2, -1), (2, 1), (-1, -2), (1, -2), (-1, 2), (1, 2)],
         OE: [(-1, -2), (-1, 2), (1, -2), (1, 2)]}
 LAG = {EE: 0, OO: 3, EO: 4, OE: 6}
-MIX_START, MIX_UNIT = (4096, 256, 4096, 128, 1024), (1, 16, 1, 64, 1)  # first, other weights, bias, scale, its bias
+MIX_MEANS, MIX_UNIT = (4096, 256, 4096, 128, 1024), (1, 16, 1, 64, 1)  # first, others, bias, scale, scale bias
 
 
-def neighbours_of(phase, first, wide):
-    return [] if first else NEAR[phase] + (WIDE[phase] if wide else [])
+class Plane:
+    def __init__(self, phase, level, first, wide):
+        self.distance = 1 << level - 1
+        self.step, self.lag = 2 * self.distance, LAG[phase]
+        self.row = self.distance if phase in (OO, OE) else 0
+        self.col = self.distance if phase in (OO, EO) else 0
+        self.neighbours = [] if first else NEAR[phase] + (WIDE[phase] if wide else [])
 
 
 def planes_of(levels, past):
-    """(phase, distance) of a frame's planes in coding order."""
+    """A frame's planes in coding order."""
     count = levels.later_levels if past else levels.key_levels
-    return [(EE, 1 << count - 1)] + [(phase, 1 << level) for level in reversed(range(count)) for phase in (OO, EO, OE)]
+    later = [Plane(phase, level, False, levels.wide) for level in range(count, 0, -1) for phase in (OO, EO, OE)]
+    return [Plane(EE, count, True, levels.wide)] + later
 
 
 def row_order(planes, rows):
     """(index of a plane, row of the tile) in coding order."""
-    rows_of = [range(distance if phase in (OO, OE) else 0, rows, 2 * distance) for phase, distance in planes]
-    turning = [p for p, (_, distance) in enumerate(planes) if distance == 1]
+    rows_of = [range(plane.row, rows, plane.step) for plane in planes]
+    turning = [p for p, plane in enumerate(planes) if plane.distance == 1]
     for p in range(turning[0]):
         yield from ((p, row) for row in rows_of[p])
     for turn in range((rows + 1) // 2 + LAG[OE]):
         for p in turning:
-            row = turn - LAG[planes[p][0]]
-            if 0 <= row < len(rows_of[p]):
-                yield p, rows_of[p][row]
+            if 0 <= turn - planes[p].lag < len(rows_of[p]):
+                yield p, rows_of[p][turn - planes[p].lag]
 
 
 def read_mixes(bits, state, frames):
     """Per frame a list of the planes' numbers: weights, bias, four scale weights, scale bias."""
-    orders, result = [Adaptive(mean) for mean in MIX_START], []
+    means, result = list(MIX_MEANS), []
     for t in range(frames):
-        past, frame = state.frames > 0 or t > 0, []
-        for p, (phase, _) in enumerate(planes_of(state.levels, past)):
-            weights = (7 if past else 0) + len(neighbours_of(phase, p == 0, state.levels.wide))
+        past = state.frames + t > 0
+        result.append([])
+        for p, plane in enumerate(planes_of(state.levels, past)):
+            weights = (7 if past else 0) + len(plane.neighbours)
             kinds = [0, *[1] * (weights - 1)][:weights] + [2, 3, 3, 3, 3, 4]
             numbers, fresh = state.mixes.get(p) if past else None, bits.u(1)
-            require(fresh or numbers, "malformed", "a plane has no weights")
+            require(fresh or numbers, "a plane has no weights")
             if fresh:
                 before = numbers or [0] * len(kinds)
-                numbers = [b + MIX_UNIT[kind] * orders[kind].read(bits) for b, kind in zip(before, kinds)]
-                sums = sum(map(abs, numbers[:weights])), sum(numbers[-5:-1])
-                good = max(map(abs, numbers)) <= 32767 and min(numbers[-5:-1]) >= 0 and max(sums) <= 32767
-                require(good, "malformed", "weights out of range")
+                numbers = [b + MIX_UNIT[kind] * bits.adaptive(means, kind) for b, kind in zip(before, kinds)]
+                magnitudes, scales = [abs(number) for number in numbers], numbers[-5:-1]
+                require(max(magnitudes) <= 32767 and min(scales) >= 0, "a weight is out of range")
+                require(max(sum(magnitudes[:weights]), sum(scales)) <= 32767, "the sum of the weights")
             if past:
                 state.mixes[p] = numbers
-            frame.append(numbers)
-        result.append(frame)
+            result[t].append(numbers)
     return result
 
 
 # ----------------------------------------------------------------------------------- §6 prediction, state
+BUCKET_OF = np.concatenate([np.arange(256) >> 2, 64 + (np.arange(256, 2048) >> 5), 128 + (np.arange(2048, 8192) >> 7),
+                            192 + (np.arange(8192, 32768) >> 10)])  # §6.3, of a key
+BUCKET_CENTRES = sum(np.searchsorted(BUCKET_OF, np.arange(BUCKETS), side) for side in ("left", "right")) // 2
+
+
 def avg(a, b):
     return (a + b + 1) >> 1
 
 
 def scaled(a, b):
     return (a * b + (1 << 14)) >> 15
+
+
+def smoothed(plane, masked, smoothing):
+    """§6.2 for a whole plane; `masked` is a bool plane."""
+    def between(values, axis):
+        here = np.arange(values.shape[axis])
+        sides = (np.clip(here + step, 0, here[-1]) for step in (-1, 1))  # at a border: the pixel itself
+        return avg(*(np.where(np.take(masked, at, axis), values, np.take(values, at, axis)) for at in sides))
+
+    vertical = avg(between(plane, 0), plane)
+    return plane + scaled(avg(between(vertical, 1), vertical) - plane, smoothing)
+
+
+class State:
+    """§6.1: what one tile remembers through a window."""
+
+    def __init__(self):
+        self.link = self.next_frame = self.levels = None
+
+    def reset(self, levels, prior, shape):
+        self.levels, self.tables, self.mixes, self.frames, self.planes = levels, None, {}, 0, {}
+        self.mask_values, self.classes = [], np.zeros(shape, np.int64)
+        if levels.model == 0:
+            names = ("mean", "scale") if levels.source == 1 else ("mean",)
+            self.frames, self.planes = prior or (0, {name: np.zeros(shape, np.int64) for name in names})
+
+    def pixels(self, levels):
+        pixels = self.levels.values(levels)
+        for c, value in enumerate(self.mask_values):
+            pixels[self.classes == c + 1] = value
+        return pixels
+
+    def learn(self, seen, miss, group, counts=True):
+        """§6.5, §6.9; the first frame of the phases is the state."""
+        for name, plane in self.planes.items():
+            gain = min(32767, 32768 // min(self.frames + 1, group[name]))
+            moved = plane + scaled((miss if name == "scale" else seen) - plane, gain)
+            self.planes[name] = np.where(counts, moved, plane)
+        if self.levels.model == 1:
+            self.planes = self.planes or {"mean": seen, "fast": seen, "scale": miss}
+            self.last = seen
+        self.frames = min(self.frames + 1, 64)
+
+
+# ----------------------------------------------------------------------------------------------- §7 lanes
+class Stream:
+    def __init__(self, words, tables, level_bits):
+        require(len(words) >= 2 * LANES, "a stream lacks its states")
+        self.words, self.at, self.tables, self.level_bits = words, 2 * LANES, tables, level_bits
+        self.x = words[0:64:2].astype(np.int64) | words[1:64:2].astype(np.int64) << 16
+
+    def refill(self, wanted):
+        lanes = np.flatnonzero(wanted & (self.x < START))
+        require(self.at + len(lanes) <= len(self.words), "the lanes want more words than there are")
+        self.x[lanes] = self.x[lanes] << 16 | self.words[self.at:self.at + len(lanes)]
+        self.at += len(lanes)
+
+    def group(self, context, raw_bits, active):
+        """Tokens and raw bits of 32 lanes."""
+        tables, slot = self.tables, self.x & ((1 << self.tables.bits) - 1)
+        token = tables.symbol[context, slot]
+        moved = tables.frequency[context, token] * (self.x >> tables.bits) + slot - tables.start[context, token]
+        self.x = np.where(active, moved, self.x)
+        self.refill(active)
+        bits = np.where(active, np.where(token == ESCAPE, self.level_bits, raw_bits), 0)
+        raw = np.zeros(LANES, np.int64)
+        for count in (np.where(bits > 16, bits - 16, bits), np.where(bits > 16, 16, 0)):
+            raw = raw << count | self.x & ((1 << count) - 1)
+            self.x = self.x >> count
+            self.refill(count > 0)
+        return token, raw
+
+
+def decode_positions(state, streams, expected, key, active, ratio=None):
+    """§6.3, §6.4: levels of positions in coding order; each group of 32 takes the next of the streams."""
+    lv, tables, bucket = state.levels, state.tables, BUCKET_OF[key]
+    split, k = tables.split[bucket], tables.raw_bits[bucket]
+    which = expected >> max(lv.up - 2, 0) & 3 if ratio is None else ratio
+    context = tables.first[bucket] + np.where(split, which, 0)
+    half = np.where(split & (ratio is None), 0, 1 << lv.up >> 1)
+    base = np.where(tables.residual[bucket], ((expected + half >> lv.up << lv.down) >> k) - 128, 0)
+    wrap, result, padding = (1 << max(lv.level_bits, 16)) - 1, [], -len(expected) % LANES
+    positions = [np.pad(values, (0, padding)).reshape(-1, LANES) for values in (context, k, base, active)]
+    for c, bits, b, on in zip(*positions):
+        token, raw = next(streams).group(c, bits, on)
+        result.append(np.where(token == ESCAPE, raw, ((token + b & wrap) << bits | raw) & wrap))
+    return np.concatenate(result)[:len(expected)]
+
+
+def decode_smooth(state, group, streams):
+    """§6.2 to §6.5: the levels of one frame."""
+    masked, planes = state.classes != 0, state.planes
+    expected = key = smoothed(planes["mean"], masked, group["smoothing"])
+    if "scale" in planes:
+        key = smoothed(planes["scale"], masked, group["scale_smoothing"])
+    levels = decode_positions(state, streams, expected.ravel(), key.ravel(), ~masked.ravel()).reshape(masked.shape)
+    seen = state.levels.seen(levels)
+    state.learn(seen, np.abs(seen - expected), group, ~masked & (levels < state.levels.first_sentinel))
+    return levels
 
 
 def inside(at, size, step):
@@ -380,310 +452,138 @@ def inside(at, size, step):
 
 def around(plane):
     """§6.7: SE and SD of a whole plane of the state."""
-    def at(values, axis, step):
+    def moved(values, axis, step):
         return np.take(values, inside(np.arange(values.shape[axis]) + step, values.shape[axis], 2), axis)
 
-    row_means = [avg(at(row, 1, -1), at(row, 1, 1)) for row in (at(plane, 0, -1), plane, at(plane, 0, 1))]
-    return avg(avg(at(plane, 0, -1), at(plane, 0, 1)), row_means[1]), avg(row_means[0], row_means[2])
+    up, down = moved(plane, 0, -1), moved(plane, 0, 1)
+    above, beside, below = (avg(moved(row, 1, -1), moved(row, 1, 1)) for row in (up, plane, down))
+    return avg(avg(up, down), beside), avg(above, below)
 
 
 def mixed(weights, features, bias, least):
-    total = sum(w * f for w, f in zip(weights, features)) + bias * 4096 + 2048
-    return np.clip(total >> 12, least, 32767)
+    total = sum(weight * feature for weight, feature in zip(weights, features))
+    return np.clip(total + bias * 4096 + 2048 >> 12, least, 32767)
 
 
-def smoothed(plane, masked, smoothing):
-    """§6.2 for a whole plane; `masked` is a bool plane."""
-    def between(values, axis):
-        sides = []
-        for step in (-1, 1):
-            at = np.clip(np.arange(values.shape[axis]) + step, 0, values.shape[axis] - 1)  # at a border: itself
-            sides.append(np.where(np.take(masked, at, axis), values, np.take(values, at, axis)))
-        return avg(*sides)
-
-    vertical = avg(between(plane, 0), plane)
-    return plane + scaled(avg(between(vertical, 1), vertical) - plane, smoothing)
-
-
-class State:
-    """§6.1: what one tile remembers through a window."""
-
-    def __init__(self):
-        self.link = self.next_frame = None
-        self.levels = self.mask = self.tables = None
-
-    def reset(self, levels, prior, rows, cols):
-        self.levels, self.mask, self.tables, self.mixes = levels, None, None, {}
-        self.frames = prior.weight if prior else 0
-        self.mean = prior.mean if prior else np.zeros((rows, cols), np.int64)
-        self.scale = None
-        if levels.source == 1:
-            self.scale = prior.scale if prior else np.zeros((rows, cols), np.int64)
-
-    def masked(self, shape):
-        return np.zeros(shape, bool) if self.mask is None else self.mask.classes.reshape(shape) != 0
-
-    def move(self, plane, to, memory, where=True):
-        gain = min(32767, 32768 // min(self.frames + 1, memory))
-        return np.where(where, plane + scaled(to - plane, gain), plane)
-
-    def learn(self, levels, expected, masked, group):
-        """§6.5"""
-        counts, seen = ~masked & self.levels.counts(levels), self.levels.seen(levels)
-        self.mean = self.move(self.mean, seen, group["mean_frames"], counts)
-        if self.scale is not None:
-            self.scale = self.move(self.scale, np.abs(seen - expected), group["scale_frames"], counts)
-        self.frames = min(self.frames + 1, 64)
-
-    def learn_phases(self, seen, miss, group):
-        """§6.9"""
-        if self.frames == 0:
-            self.mean, self.fast, self.scale = seen, seen, miss
-        else:
-            self.mean = self.move(self.mean, seen, group["mean_frames"])
-            self.fast = self.move(self.fast, seen, group["fast_frames"])
-            self.scale = self.move(self.scale, miss, group["scale_frames"])
-        self.last = seen
-        self.frames = min(self.frames + 1, 64)
-
-
-# ----------------------------------------------------------------------------------------------- §7 lanes
-class Stream:
-    def __init__(self, words, tables, level_bits):
-        require(len(words) >= 2 * LANES, "malformed", "a stream lacks its states")
-        self.words, self.at, self.tables, self.level_bits = words, 2 * LANES, tables, level_bits
-        self.x = words[0:64:2].astype(np.int64) | words[1:64:2].astype(np.int64) << 16
-
-    def refill(self, wanted):
-        lanes = np.flatnonzero(wanted & (self.x < START))
-        require(self.at + len(lanes) <= len(self.words), "malformed", "the lanes want more words than there are")
-        self.x[lanes] = self.x[lanes] << 16 | self.words[self.at:self.at + len(lanes)]
-        self.at += len(lanes)
-
-    def raw_step(self, value, count):
-        value = value << count | self.x & ((1 << count) - 1)
-        self.x = self.x >> count
-        self.refill(count > 0)
-        return value
-
-    def group(self, context, raw_bits, active):
-        """Tokens and raw bits of 32 lanes."""
-        slot = self.x & ((1 << self.tables.bits) - 1)
-        token = self.tables.symbol[context, slot]
-        moved = self.tables.frequency[context, token] * (self.x >> self.tables.bits) + slot - self.tables.start[context, token]
-        self.x = np.where(active, moved, self.x)
-        self.refill(active)
-        bits = np.where(active, np.where(token == ESCAPE, self.level_bits, raw_bits), 0)
-        value = self.raw_step(np.zeros(LANES, np.int64), np.where(bits > 16, bits - 16, bits))
-        return token, self.raw_step(value, np.where(bits > 16, 16, 0))
-
-    def check_end(self):
-        require(self.at == len(self.words) and (self.x == START).all(), "malformed", "the lanes' end")
-
-
-def to_groups(values):
-    padded = np.zeros(-(-len(values) // LANES) * LANES, values.dtype)
-    padded[:len(values)] = values
-    return padded.reshape(-1, LANES)
-
-
-class Lanes:
-    """§6.3, §6.4: the levels of positions in coding order, group by group through one frame."""
-
-    def __init__(self, state, streams):
-        self.levels, self.tables, self.streams, self.groups = state.levels, state.tables, streams, 0
-
-    def decode(self, expected, key, active, ratio=None):
-        lv, tables, bucket = self.levels, self.tables, BUCKET_OF[key]
-        split, k = tables.split[bucket], tables.raw_bits[bucket]
-        by_fraction = split if ratio is None else False
-        which = expected >> max(lv.up - 2, 0) & 3 if ratio is None else ratio
-        context = tables.first[bucket] + np.where(split, which, 0)
-        predicted = (expected + np.where(by_fraction, 0, 1 << lv.up >> 1)) >> lv.up << lv.down
-        base = np.where(tables.residual[bucket], (predicted >> k) - 128, 0)
-        wrap = (1 << (32 if lv.level_bits == 32 else 16)) - 1
-        result = []
-        for c, bits, b, on in zip(*map(to_groups, (context, k, base, active))):
-            token, raw = self.streams[self.groups % len(self.streams)].group(c, bits, on)
-            result.append(np.where(token == ESCAPE, raw, ((token + b & wrap) << bits | raw) & wrap))
-            self.groups += 1
-        return np.concatenate(result)[:len(expected)]
-
-
-def decode_smooth(state, group, streams, masked):
-    expected = smoothed(state.mean, masked, group["smoothing"])
-    key = expected if state.scale is None else smoothed(state.scale, masked, group["scale_smoothing"])
-    levels = Lanes(state, streams).decode(expected.ravel(), key.ravel(), ~masked.ravel()).reshape(masked.shape)
-    state.learn(levels, expected, masked, group)
-    return levels
-
-
-def root_table(up):
-    """§6.8: per bucket; the bucket's keys are first … end - 1."""
-    first, end = (np.searchsorted(BUCKET_OF, np.arange(BUCKETS), side) for side in ("left", "right"))
-    return np.array([math.isqrt(int(centre) << up) for centre in (first + end) // 2])
-
-
-def decode_phases(state, group, streams, masked, mixes):
-    """§6.6 to §6.9: one frame, plane row by plane row."""
-    lv, (rows, cols), past = state.levels, masked.shape, state.frames > 0
-    planes, lanes, roots = planes_of(lv, past), Lanes(state, streams), root_table(lv.up)
-    levels, seen, miss = (np.zeros(masked.shape, np.int64) for _ in range(3))
-    history, scales = [], [miss * 0, miss * 0]
+def decode_phases(state, group, streams, mixes):
+    """§6.6 to §6.9: the levels of one frame, plane row by plane row."""
+    shape, lv, past = state.classes.shape, state.levels, state.frames > 0
+    planes, roots = planes_of(lv, past), np.array([math.isqrt(c << lv.up) for c in BUCKET_CENTRES.tolist()])  # §6.8
+    levels, seen, miss, nothing = (np.zeros(shape, np.int64) for _ in range(4))
+    history, scales = [], [nothing, nothing]
     if past:
-        history = [state.mean, state.fast, state.last, *around(state.mean), *around(state.last)]
-        scales = [state.scale, avg(*around(state.scale))]
-    for p, row in row_order(planes, rows):
-        (phase, distance), numbers = planes[p], mixes[p]
-        col = np.arange(distance if phase in (OO, EO) else 0, cols, 2 * distance)
-        near = [(inside(row + r * distance, rows, 2 * distance), inside(col + c * distance, cols, 2 * distance))
-                for r, c in neighbours_of(phase, p == 0, lv.wide)]
-        features = [plane[row, col] for plane in history] + [seen[at] for at in near]
-        expected = mixed(numbers[:-6], features, numbers[-6], 0) + 0 * col
+        mean, scale = state.planes["mean"], state.planes["scale"]
+        history = [mean, state.planes["fast"], state.last, *around(mean), *around(state.last)]
+        scales = [scale, avg(*around(scale))]
+    for p, row in row_order(planes, shape[0]):
+        plane, numbers, here = planes[p], mixes[p], (row, np.arange(planes[p].col, shape[1], planes[p].step))
+        near = [tuple(inside(at + offset * plane.distance, size, plane.step)
+                      for at, offset, size in zip(here, offsets, shape)) for offsets in plane.neighbours]
+        features = [values[here] for values in history] + [seen[at] for at in near]
+        expected = mixed(numbers[:-6], features, numbers[-6], 0) + nothing[here]
         root = roots[BUCKET_OF[expected]]
         missed = avg(avg(miss[near[0]], miss[near[1]]), avg(miss[near[2]], miss[near[3]])) if near else 0
-        scale = mixed(numbers[-5:-1], [scales[0][row, col], scales[1][row, col], missed, root], numbers[-1], 1)
-        ratio = (scale > (root >> 1) + (root >> 3)) * 1 + (scale > root) + (scale > root + (root >> 1))
-        active = ~masked[row, col]
-        found = lanes.decode(expected, expected, active, ratio) if lv.source == 0 else lanes.decode(expected, scale, active)
-        levels[row, col] = found
-        seen[row, col] = np.where(active & lv.counts(found), lv.seen(found), expected)
-        miss[row, col] = np.abs(seen[row, col] - expected)
-    state.learn_phases(seen, miss, group)
+        scale_features = [scales[0][here], scales[1][here], missed, root]
+        scale = mixed(numbers[-5:-1], scale_features, numbers[-1], 1)
+        edges = (root >> 1) + (root >> 3), root, root + (root >> 1)
+        ratio = sum((scale > edge).astype(np.int64) for edge in edges)
+        key, ratio = (expected, ratio) if lv.source == 0 else (scale, None)
+        active = state.classes[here] == 0
+        levels[here] = decode_positions(state, streams, expected, key, active, ratio)
+        seen[here] = np.where(active & (levels[here] < lv.first_sentinel), lv.seen(levels[here]), expected)
+        miss[here] = np.abs(seen[here] - expected)
+    state.learn(seen, miss, group)
     return levels
-
-
-def pixels_of(state, levels):
-    pixels = state.levels.values(levels)
-    for c, value in enumerate(state.mask.values if state.mask else []):
-        pixels[state.mask.classes.reshape(levels.shape) == c + 1] = value
-    return pixels
 
 
 # -------------------------------------------------------------------------------------------- §5 sections
 def read_sections(payload):
     at, last, sections = 0, 0, {}
     while at < len(payload):
-        require(at + 5 <= len(payload), "malformed", "section head")
+        require(at + 5 <= len(payload), "section head")
         number, length = struct.unpack_from("<BI", payload, at)
-        require(number > last and at + 5 + length <= len(payload), "malformed", "sections")
-        require(number in (1, 2, 3, 4, 5, 6, 16) or number >= 128, "unsupported_feature", f"section {number}")
+        require(number > last and at + 5 + length <= len(payload), "sections")
+        require(number in (1, 2, 3, 4, 5, 6, 16) or number >= 128, f"section {number}", "unsupported_feature")
         sections[number], last, at = payload[at + 5:at + 5 + length], number, at + 5 + length
-    require(4 in sections and 16 in sections, "malformed", "a section is missing")
-    require(1 in sections or 3 not in sections, "malformed", "a prior without a setup")
+    require(4 in sections and 16 in sections, "a section is missing")
     return sections
 
 
-def from_bits(data, read):
+def from_bits(data, read, *arguments):
     bits = Bits(data)
-    result = read(bits)
+    result = read(bits, *arguments)
     bits.end()
     return result
 
 
 def read_group(bits):
-    return {"smoothing": bits.u(15), "scale_smoothing": bits.u(15), "mean_frames": bits.u(6) + 1,
-            "scale_frames": bits.u(6) + 1, "fast_frames": bits.u(6) + 1, "streams": 1 << bits.u(2)}
+    return {"smoothing": bits.u(15), "scale_smoothing": bits.u(15), "mean": bits.u(6) + 1, "scale": bits.u(6) + 1,
+            "fast": bits.u(6) + 1, "streams": 1 << bits.u(2)}
 
 
-def read_streams(data, count, state):
-    require(len(data) >= 4 * count, "malformed", "stream lengths")
-    lengths, at, streams = struct.unpack_from(f"<{count}I", data), 4 * count, []
-    require(at + 2 * sum(lengths) == len(data), "malformed", "stream lengths")
-    for words in lengths:
-        streams.append(Stream(np.frombuffer(data, "<u2", words, at), state.tables, state.levels.level_bits))
-        at += 2 * words
-    return streams
+def read_streams(data, count, tables, level_bits):
+    require(len(data) >= 4 * count, "stream lengths")
+    lengths, words = struct.unpack_from(f"<{count}I", data), np.frombuffer(data[4 * count:len(data) & ~1], "<u2")
+    require(4 * count + 2 * sum(lengths) == len(data), "stream lengths")
+    return [Stream(part, tables, level_bits) for part in np.split(words, np.cumsum(lengths)[:-1])]
+
+
+def apply_sections(sections, shape, dtype, state):
+    """What a block says before its first frame (§6.1)."""
+    require(1 in sections or 3 not in sections, "a prior without a setup")
+    if 1 in sections:
+        levels = from_bits(sections[1], LevelMap, dtype, shape)
+        require(levels.model == 0 or 3 not in sections, "a prior with the phases")
+        prior = from_bits(sections[3], read_prior, shape, levels.source == 1) if 3 in sections else None
+        state.reset(levels, prior, shape)
+    require(state.levels is not None, "no setup since the last raw block")
+    if 2 in sections:
+        state.mask_values, state.classes = from_bits(sections[2], read_mask, shape, dtype)
+    if 5 in sections:
+        state.tables = from_bits(sections[5], Tables)
+    require(state.tables is not None, "no tables since the setup")
+    by_ratio = state.levels.model == 1 and state.levels.source == 0
+    require(state.levels.up >= 2 or by_ratio or not state.tables.split.any(), "split classes")
+    require((state.levels.model == 1) == (6 in sections), "the mix section and the model")
 
 
 def decode_predicted(header, payload, state):
-    shape, dtype = (header.rows, header.cols), DTYPES[header.dtype]
-    require(header.dtype <= 6, "malformed", "float pixels in a predicted block")
+    require(header.dtype <= 6, "float pixels in a predicted block")
     sections = read_sections(payload)
-    require(1 in sections or not header.key, "malformed", "a key group without a setup")
-    if 1 in sections:
-        levels = from_bits(sections[1], lambda bits: LevelMap(bits, dtype, shape))
-        require(levels.model == 0 or 3 not in sections, "malformed", "a prior with the phases")
-        prior = from_bits(sections[3], lambda bits: Prior(bits, *shape, levels.source == 1)) if 3 in sections else None
-        state.reset(levels, prior, *shape)
-    require(state.levels is not None, "malformed", "no setup since the last raw block")
-    if 2 in sections:
-        state.mask = from_bits(sections[2], lambda bits: Mask(bits, *shape, dtype))
+    require(1 in sections or not header.key, "a key group without a setup")
+    apply_sections(sections, (header.rows, header.cols), DTYPES[header.dtype], state)
     group = from_bits(sections[4], read_group)
-    if 5 in sections:
-        state.tables = from_bits(sections[5], Tables)
-    require(state.tables is not None, "malformed", "no tables since the setup")
-    phases = state.levels.model == 1
-    by_fraction = state.tables.split.any() and not (phases and state.levels.source == 0)
-    require(state.levels.up >= 2 or not by_fraction, "malformed", "split classes")
-    require(phases == (6 in sections), "malformed", "the mix section and the model")
-    mixes = from_bits(sections[6], lambda bits: read_mixes(bits, state, header.frames)) if phases else []
-    streams, masked = read_streams(sections[16], group["streams"], state), state.masked(shape)
-    if phases:
-        levels = [decode_phases(state, group, streams, masked, mix) for mix in mixes]
+    streams = read_streams(sections[16], group["streams"], state.tables, state.levels.level_bits)
+    if state.levels.model == 1:
+        mixes = from_bits(sections[6], read_mixes, state, header.frames)
+        frames = [state.pixels(decode_phases(state, group, itertools.cycle(streams), mix)) for mix in mixes]
     else:
-        levels = [decode_smooth(state, group, streams, masked) for _ in range(header.frames)]
+        frames = [state.pixels(decode_smooth(state, group, itertools.cycle(streams))) for _ in range(header.frames)]
     for stream in streams:
-        stream.check_end()
-    return np.stack([pixels_of(state, frame) for frame in levels])
+        require(stream.at == len(stream.words) and (stream.x == START).all(), "the lanes' end")
+    return np.stack(frames)
 
 
 def decode_block(block, state):
     """Pixels of the present frames as an array (frames, rows, cols); moves `state` past the block."""
     header = Header(block)
-    require(len(block) >= header.block_bytes, "truncated", "the payload is cut short")
-    if not header.key:
-        follows = state.link == header.link and header.first_frame >= state.next_frame
-        require(state.link is not None and follows, "state_mismatch", "not the group that follows")
+    require(len(block) >= header.block_bytes, "the payload is cut short", "truncated")
+    follows = state.link is not None and state.link == header.link and header.first_frame >= state.next_frame
+    require(header.key or follows, "not the group that follows", "state_mismatch")
     payload = block[64:header.block_bytes]
-    require(crc32c(payload) == header.payload_crc, "crc_mismatch", "payload")
-    if header.kind == 2:
-        pixels = decode_predicted(header, payload, state)
-    else:
-        pixels = decode_raw(header, payload)
-        state.levels = None
-    require(crc32c(pixels.tobytes()) == header.pixel_crc, "crc_mismatch", "pixels")
+    require(crc32c(payload) == header.payload_crc, "payload", "crc_mismatch")
+    pixels = (decode_predicted if header.kind == 2 else decode_raw)(header, payload, state)
+    require(crc32c(pixels.tobytes()) == header.pixel_crc, "pixels", "crc_mismatch")
     state.link, state.next_frame = header.header_crc, header.first_frame + header.frame_count
     return pixels
 
 
 # --------------------------------------------------------------------------------------------- programme
-def check_vectors(folder):
-    checked = 0
-    for path in sorted(pathlib.Path(folder).glob("*.bin")):
-        twin, chain = json.loads(path.with_suffix(".json").read_text()), [path]
-        while (before := json.loads(chain[0].with_suffix(".json").read_text())["after"]):
-            chain.insert(0, path.parent / before)
-        state = State()
-        for member in chain:
-            pixels = decode_block(member.read_bytes(), state)
-        assert f"{crc32c(pixels.tobytes()):08x}" == twin["pixels_crc32c"], path.name
-        assert len(pixels) == twin["frames"], path.name
-        checked += 1
-    errors = pathlib.Path(folder).parent / "errors"
-    for path in sorted(errors.glob("*.bin")):
-        word = json.loads(path.with_suffix(".json").read_text())["error"]
-        try:
-            decode_block(path.read_bytes(), State())
-            raise AssertionError(f"{path.name} was decoded; block.md promises {word}")
-        except BlockError as error:
-            assert error.args[0] == word, f"{path.name}: {error.args}, block.md promises {word}"
-        checked += 1
-    print(f"{checked} golden blocks are as block.md says")
-    return 0 if checked else 1
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("blocks", nargs="*", help="blocks of one window, in order")
-    parser.add_argument("-o", "--output", help="raw little-endian pixels of all present frames")
-    parser.add_argument("--check", metavar="FOLDER", help="golden vectors to check")
-    arguments = parser.parse_args()
-    if arguments.check:
-        return check_vectors(arguments.check)
-    if not arguments.blocks or not arguments.output:
-        parser.error("give blocks and --output, or --check FOLDER")
-    state = State()
+    parser.add_argument("blocks", nargs="+", help="blocks of one window, in order")
+    parser.add_argument("-o", "--output", required=True, help="raw little-endian pixels of all present frames")
+    arguments, state = parser.parse_args(), State()
     try:
         with open(arguments.output, "wb") as out:
             for name in arguments.blocks:
