@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <sstream>
 
+#include "agent/encode/tile_coder.hpp"
 #include "common/base/frame_pool.hpp"
 #include "common/base/units.hpp"
 #include "kernels/codec.hpp"
@@ -15,6 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using service::ConfigSchema;
+
+constexpr std::uint64_t kStateBytesMax = 10 * kernels::kTilePixelsMax;
 
 void describe_identity(ConfigSchema& schema, AgentConfig& c) {
   schema.section("agent", "Who this agent is.");
@@ -77,6 +80,11 @@ void describe_windows(ConfigSchema& schema, AgentConfig& c) {
 
   schema.section("group", "Consecutive frames of a window that are coded and sent together.");
   schema.integer("group.frames", &c.group_frames, 0, 64, "Frames of a group; 0: as many as the window.");
+  schema.text(
+      "group.windowing", &c.group_windowing,
+      "static: a window's first group is its only key group. dynamic:FACTOR: a tile's group whose coded "
+      "bytes per frame jump above FACTOR times the running mean is coded again as a key group, and the "
+      "smaller one is kept.");
   schema.duration("group.max_latency", &c.group_max_latency, 1ms, 1h,
                   "A group is closed when its first frame is so old.");
   schema.integer("group.pixels_max", &c.group_pixels_max, 1, 1ull << 26,
@@ -163,9 +171,11 @@ MemoryBound memory_bound(const AgentConfig& config) {
   bound.state_bytes = 10 * config.frame_bytes_max;
   // Blocks of at most group_pixels_max pixels of 4 bytes: one being written and one being handed over, per
   // worker.
+  // With dynamic windowing also a group's second attempt and its state.
   const std::uint64_t block_bytes =
       4 * std::max<std::uint64_t>(config.group_pixels_max, kernels::kTilePixelsMax);
-  bound.group_bytes = 2 * config.encode_threads * block_bytes;
+  const bool twice = config.group_windowing != "static";
+  bound.group_bytes = config.encode_threads * (2 * block_bytes + (twice ? block_bytes + kStateBytesMax : 0));
   bound.queue_bytes = config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
   return bound;
 }
@@ -176,6 +186,8 @@ Result<std::string> check(const AgentConfig& config) {
       return fail(Errc::config_error, "agent.name and detector.name have 1 to 64 characters");
   if (config.sentinels.size() > 8) return fail(Errc::config_error, "detector.sentinels: at most 8 values");
   if (config.collectors.empty()) return fail(Errc::config_error, "link.collectors: at least one address");
+  if (const auto windowing = parse_windowing(config.group_windowing); !windowing.ok())
+    return fail(Errc::config_error, "group.windowing: " + windowing.error().message);
   if (config.spool_segment_bytes * 2 > config.spool_bytes_max)
     return fail(Errc::config_error, "spool.max must hold two segments of spool.segment at least");
   const MemoryBound bound = memory_bound(config);

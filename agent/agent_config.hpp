@@ -40,6 +40,7 @@ struct AgentConfig {
   std::chrono::nanoseconds window_max_time = std::chrono::seconds(10);
   std::uint64_t window_bytes_max = 256ull << 20;
   std::uint64_t group_frames = 0;
+  std::string group_windowing = "static";
   std::chrono::nanoseconds group_max_latency = std::chrono::milliseconds(200);
   std::uint64_t group_pixels_max = 1ull << 21;
 

@@ -69,6 +69,7 @@ WindowStageOptions window_options(const AgentConfig& config, std::uint64_t epoch
                       static_cast<std::uint32_t>(config.origin_col),
                       static_cast<std::uint32_t>(config.detector_rows),
                       static_cast<std::uint32_t>(config.detector_cols)};
+  options.windowing = parse_windowing(config.group_windowing).value();  // check() has read it
   options.group_latency_ns = config.group_max_latency.count();
   options.reorder_time_ns = config.reorder_time.count();
   options.frames_beyond_max = config.frame_jump_max;

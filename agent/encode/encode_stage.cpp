@@ -15,10 +15,8 @@ namespace {
 using kernels::Device;
 
 /// Same bytes from every device: the choice is one of speed.
-Device choose_device(const std::string& wanted, const kernels::EncodePlan& plan) {
-  const bool cpu = wanted != "reference" && kernels::device_available(Device::cpu) &&
-                   kernels::can_execute(Device::cpu, plan);
-  return cpu ? Device::cpu : Device::reference;
+Device choose_device(const std::string& wanted) {
+  return wanted == "reference" ? Device::reference : Device::cpu;
 }
 
 }  // namespace
@@ -108,12 +106,11 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   options.mask = entry.mask;
   options.sentinels = stream.info().sentinels;
 
-  FF_ASSIGN(const auto plan, kernels::plan_group(*entry.state, place, views, options));
-  const Device device = choose_device(options_.device, *plan);
   worker.scratch.resize(
-      std::max(worker.scratch.size(), kernels::encoded_size_bound(entry.state->shape(), group.frame_count)));
-  FF_ASSIGN(const std::size_t bytes,
-            kernels::encode_group(device, *entry.state, *plan, views, worker.scratch));
+      std::max(worker.scratch.size(), kernels::encoded_size_bound(entry.coder->shape(), group.frame_count)));
+  FF_ASSIGN(const CodedGroup coded,
+            entry.coder->encode(choose_device(options_.device), place, views, options, worker.scratch));
+  const std::size_t bytes = coded.bytes;
 
   // A block is much smaller than its bound: one short copy instead of a bound-sized buffer in every queue.
   OutgoingRecord record;
@@ -132,10 +129,10 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   block.set_first_frame(group.first_frame);
   block.set_frame_count(group.frame_count);
   block.set_present(group.present);
-  block.set_key(place.key);
+  block.set_key(coded.key);
   block.set_mask_hash(stream.mask_hash());
   block.set_profile(static_cast<std::uint32_t>(options_.profile));
-  block.set_device(static_cast<std::uint32_t>(device));
+  block.set_device(static_cast<std::uint32_t>(coded.device));
   metrics_.encode_seconds.observe(static_cast<double>(monotonic_now_ns() - begin) * 1e-9);
   return record;
 }

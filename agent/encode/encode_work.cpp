@@ -86,7 +86,7 @@ void add_times(const std::vector<FrameNote>& frames, Get&& get, Add&& add) {
 
 Result<std::shared_ptr<StreamWork>> StreamWork::create(std::shared_ptr<const SeriesInfo> series,
                                                        std::size_t stream_index,
-                                                       const StreamIdentity& identity) {
+                                                       const StreamIdentity& identity, Windowing windowing) {
   std::shared_ptr<StreamWork> work(new StreamWork);
   work->series_ = std::move(series);
   work->index_ = stream_index;
@@ -122,8 +122,8 @@ Result<std::shared_ptr<StreamWork>> StreamWork::create(std::shared_ptr<const Ser
     Tile entry;
     entry.rect = grid.rect(tile);
     entry.mask = mask_of_tile(info, entry.rect);
-    FF_ASSIGN(auto state, kernels::TileState::create(grid.tile_shape(tile)));
-    entry.state.emplace(std::move(state));
+    FF_ASSIGN(auto coder, TileCoder::create(grid.tile_shape(tile), windowing));
+    entry.coder.emplace(std::move(coder));
     work->tiles_.push_back(std::move(entry));
   }
   return work;

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/encode/tile_coder.hpp"
 #include "agent/ingest/series_info.hpp"
 #include "common/base/bounded_queue.hpp"
 #include "common/wire/envelope.hpp"
@@ -51,13 +52,14 @@ class StreamWork {
   /// Errors: out_of_range (geometry that can't be carried).
   [[nodiscard]] static Result<std::shared_ptr<StreamWork>> create(std::shared_ptr<const SeriesInfo> series,
                                                                   std::size_t stream_index,
-                                                                  const StreamIdentity& identity);
+                                                                  const StreamIdentity& identity,
+                                                                  Windowing windowing);
 
   /// One tile and what its coder remembers.
   struct Tile {
     TileRect rect;
     std::vector<std::uint8_t> mask;  ///< 1 = masked; empty: no mask
-    std::optional<kernels::TileState> state;
+    std::optional<TileCoder> coder;
     bool needs_key = true;              ///< nothing before can be predicted from
     std::uint64_t window = UINT64_MAX;  ///< that `blocks` counts for
     std::uint32_t blocks = 0;

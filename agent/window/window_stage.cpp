@@ -38,7 +38,7 @@ void WindowStage::open(const SeriesOpened& opened) {
   identity.partition_count = partition_count_.load(std::memory_order_relaxed);
   const SeriesInfo& series = *opened.series;
   for (std::size_t index = 0; index < series.streams.size(); ++index) {
-    auto work = StreamWork::create(opened.series, index, identity);
+    auto work = StreamWork::create(opened.series, index, identity, options_.windowing);
     if (!work.ok()) {
       service::log_error("series can't be coded", {{"series", series.uid.to_string()},
                                                    {"why", std::string_view(work.error().message)}});

@@ -19,6 +19,7 @@ namespace ff::agent {
 
 struct WindowStageOptions {
   StreamIdentity identity;
+  Windowing windowing;
   std::int64_t group_latency_ns = 200'000'000;
   std::int64_t reorder_time_ns = 1'000'000'000;
   std::uint64_t frames_beyond_max = 1'000'000;  ///< announced but never seen frames that get a record
