@@ -79,6 +79,9 @@ class TileState {
 
 /// Bytes a TileState of this shape takes, for the memory bound that `--check` prints.
 [[nodiscard]] std::size_t tile_state_bytes(const FrameShape& tile) noexcept;
+/// Most memory that planning, coding or decoding one group takes for itself while it runs, beside its arguments
+/// and the state: for the bounds that are printed before a run. Larger than what is usual.
+[[nodiscard]] std::size_t codec_work_bytes(const FrameShape& tile, std::uint32_t frame_count) noexcept;
 
 /// What the caller knows about the tile before its first frame.
 struct EncodeOptions {

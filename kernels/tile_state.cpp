@@ -64,4 +64,13 @@ std::size_t tile_state_bytes(const FrameShape& tile) noexcept {
   return sizeof(TileState::Body) + std::max(smooth, phase_state_bytes(tile.rows, tile.cols)) + tile.pixels();
 }
 
+std::size_t codec_work_bytes(const FrameShape& tile, std::uint32_t frame_count) noexcept {
+  // Encoding: a symbol (4 bytes) and a level of every pixel of the group, and the streams' words, which end
+  // where raw pixels would be smaller; the words once more while they are joined. Planning: level lists and
+  // samples, some tens of bytes a pixel of the tile. Decoding: a few planes.
+  constexpr std::size_t kTables = std::size_t{8} << 20;
+  const std::size_t group_pixels = frame_count * tile.pixels();
+  return group_pixels * (4 + 3 * dtype_bytes(tile.dtype)) + tile.pixels() * 64 + kTables;
+}
+
 }  // namespace ff::kernels

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Encodes a recording into an archive file: windows of groups of tiles, as an agent would.
+// Encodes a recording into an archive file: windows of groups of tiles, as an agent would, on many cores.
+//
+// Memory and order: archive_layout.hpp. The same frames, options and stamp give the same file with any number
+// of threads.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "agent/encode/tile_coder.hpp"
 #include "kernels/codec.hpp"
+#include "tools/archive/archive_layout.hpp"
+#include "tools/archive/archive_records.hpp"
 #include "tools/recording/recording.hpp"
 
 namespace ff::tools {
@@ -19,27 +26,29 @@ struct ArchiveEncodeOptions {
   std::uint32_t window_frames = 16;               ///< 1 ... 64
   std::uint32_t group_frames = 0;                 ///< 0: the window, or less so that a raw block is ≤ 4 MiB
   std::uint32_t tile_rows = 0, tile_cols = 0;     ///< 0: 512 × 512, or the frame where that is smaller
+  agent::Windowing windowing;
+  std::uint32_t threads = 1;          ///< 0: as many as there are cores
+  std::uint64_t memory_max = 0;       ///< refused where the bound is above it; 0: no limit
+  std::optional<ArchiveStamp> stamp;  ///< nothing: a new one
   bool force = false;
-};
-
-struct WindowSize {
-  std::uint64_t window = 0;
-  std::uint64_t raw_bytes = 0, coded_bytes = 0;
 };
 
 struct ArchiveEncodeReport {
   std::uint64_t frames = 0, blocks = 0;
+  std::uint64_t key_blocks = 0;  ///< that dynamic windowing made key groups inside a window
   std::uint64_t raw_bytes = 0;
   std::uint64_t coded_bytes = 0;       ///< of the blocks alone
   std::uint64_t file_bytes = 0;        ///< of the whole archive
   std::uint64_t reference_blocks = 0;  ///< coded by the reference because the device couldn't
-  double encode_seconds = 0;           ///< planning and coding, without reading and writing files
+  double encode_seconds = 0;           ///< planning and coding, of all threads together
   double seconds = 0;
+  std::uint32_t threads = 1;
+  MemoryBound memory;
   std::vector<WindowSize> windows;
 };
 
-/// Memory: one group of frames and 10 bytes a pixel. Errors: invalid_argument (options), those of the
-/// recording, the codec and the output.
+/// Memory: MemoryBound of the report, computed before the first frame is read.
+/// Errors: invalid_argument (options, memory), those of the recording, the codec and the output.
 [[nodiscard]] Result<ArchiveEncodeReport> encode_archive(FrameReader& reader, const std::string& target,
                                                          const ArchiveEncodeOptions& options,
                                                          const std::function<void(std::uint64_t)>& progress);

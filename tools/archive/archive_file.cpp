@@ -10,7 +10,6 @@
 #include <unistd.h>
 #include <utility>
 
-#include "common/base/clock.hpp"
 #include "common/transport/segment_format.hpp"
 #include "common/wire/envelope.hpp"
 
@@ -88,12 +87,13 @@ std::optional<ArchiveEntry> entry_of(ByteSpan envelope) {
 
 }  // namespace
 
-Result<ArchiveWriter> ArchiveWriter::create(const std::string& path, bool force) {
+Result<ArchiveWriter> ArchiveWriter::create(const std::string& path, bool force, const Uuid& log_id,
+                                            std::int64_t created_utc_ns) {
   FF_ASSIGN(PartFile file, PartFile::create(path, force));
   ArchiveWriter writer(std::move(file));
   transport::SegmentHeader header;
-  header.log_id = Uuid::mint();
-  header.created_utc_ns = utc_now_ns();
+  header.log_id = log_id;
+  header.created_utc_ns = created_utc_ns;
   FF_TRY(writer.file_.write(transport::pack(header)));
   return writer;
 }

@@ -14,6 +14,7 @@
 
 #include "common/base/bytes.hpp"
 #include "common/base/result.hpp"
+#include "common/base/uuid.hpp"
 #include "tools/recording/part_file.hpp"
 
 namespace ff::tools {
@@ -33,8 +34,9 @@ struct ArchiveEntry {
 
 class ArchiveWriter {
  public:
-  /// Errors: those of PartFile::create.
-  [[nodiscard]] static Result<ArchiveWriter> create(const std::string& path, bool force);
+  /// `log_id` and `created_utc_ns` name the file (docs/formats/segment.md). Errors: those of PartFile::create.
+  [[nodiscard]] static Result<ArchiveWriter> create(const std::string& path, bool force, const Uuid& log_id,
+                                                    std::int64_t created_utc_ns);
 
   /// `entry.position` and `entry.value_bytes` are filled in here. Errors: disk_full, io_error.
   [[nodiscard]] Status append(ArchiveEntry entry, ByteSpan envelope);

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/base/clock.hpp"
+#include "common/base/units.hpp"
 
 namespace ff::tools {
 
@@ -51,6 +52,24 @@ int report_error(const char* command, const Error& error) {
 int report_no_output(const char* command, const Error& error) {
   report_error(command, error);
   return kExitCantCreate;
+}
+
+void ThreadsAndMemory::add_to(CLI::App& app) {
+  app.add_option("--threads", threads,
+                 "threads that work; default: one for each core. The output is the same")
+      ->check(CLI::Range(1, 1024));
+  app.add_option(
+      "--memory", memory_text,
+      "refuse to start when the memory bound (see below) is above this, as in 2GiB; default: no limit");
+}
+
+Status ThreadsAndMemory::read() {
+  if (memory_text.empty()) return {};
+  const auto size = parse_size_bytes(memory_text);
+  if (!size.ok()) return fail(Errc::invalid_argument, "--memory: " + size.error().message);
+  if (*size == 0) return fail(Errc::invalid_argument, "--memory 0: nothing fits into that");
+  memory_max = *size;
+  return {};
 }
 
 ProgressBar::ProgressBar(std::string what, std::uint64_t total, bool wanted)

@@ -27,6 +27,17 @@ int report_error(const char* command, const Error& error);
 /// The same, for an output that couldn't be created: always 73.
 int report_no_output(const char* command, const Error& error);
 
+/// What encode, decode and convert say about threads and memory, in the same words.
+struct ThreadsAndMemory {
+  std::uint32_t threads = 0;     ///< 0: as many as there are cores
+  std::string memory_text;       ///< as given; empty: no limit
+  std::uint64_t memory_max = 0;  ///< after read()
+
+  void add_to(CLI::App& app);
+  /// Errors: invalid_argument.
+  [[nodiscard]] Status read();
+};
+
 /// A bar on stderr, redrawn ten times a second, when stderr is a terminal; else nothing.
 class ProgressBar {
  public:

@@ -10,13 +10,15 @@
 #include "tools/archive/archive_encode.hpp"
 #include "tools/command/command_support.hpp"
 #include "tools/command/commands.hpp"
+#include "tools/command/memory_report.hpp"
 
 namespace ff::tools {
 
 namespace {
 
 struct EncodeArguments {
-  std::string source, target, profile = "fast", device, tile, sentinels;
+  std::string source, target, profile = "fast", device, tile, sentinels, windowing = "static";
+  ThreadsAndMemory limits;
   bool json = false;
   ArchiveEncodeOptions encode;
 };
@@ -32,6 +34,10 @@ Status read_tile(const std::string& text, ArchiveEncodeOptions& options) {
 
 Status interpret(EncodeArguments& arguments) {
   FF_ASSIGN(arguments.encode.profile, kernels::parse_profile(arguments.profile));
+  FF_ASSIGN(arguments.encode.windowing, agent::parse_windowing(arguments.windowing));
+  FF_TRY(arguments.limits.read());
+  arguments.encode.threads = arguments.limits.threads;
+  arguments.encode.memory_max = arguments.limits.memory_max;
   const bool cpu = kernels::device_available(kernels::Device::cpu);
   arguments.encode.device = cpu ? kernels::Device::cpu : kernels::Device::reference;
   if (!arguments.device.empty()) {
@@ -64,9 +70,12 @@ void print_json(const ArchiveEncodeReport& report, const EncodeArguments& argume
       {"file_bytes", report.file_bytes},
       {"bits_per_pixel", bits_per_pixel(report.coded_bytes, report.raw_bytes, info.shape.dtype)},
       {"blocks", report.blocks},
+      {"key_blocks", report.key_blocks},
       {"reference_blocks", report.reference_blocks},
       {"encode_seconds", report.encode_seconds},
-      {"seconds", report.seconds}};
+      {"seconds", report.seconds},
+      {"threads", report.threads},
+      {"memory_bound_bytes", memory_json(report.memory)}};
   if (info.entropy_bits_per_pixel) out["true_entropy_bits_per_pixel"] = *info.entropy_bits_per_pixel;
   std::printf("%s\n", out.dump(1).c_str());
 }
@@ -81,8 +90,14 @@ void print_text(const ArchiveEncodeReport& report, const EncodeArguments& argume
               bits_per_pixel(report.coded_bytes, report.raw_bytes, info.shape.dtype));
   if (info.entropy_bits_per_pixel)
     std::printf("true entropy of the source: %.4f bits/pixel\n", *info.entropy_bits_per_pixel);
-  std::printf("%llu blocks in %.2f s, coding alone %s\n", static_cast<unsigned long long>(report.blocks),
-              report.seconds, human_rate(raw / std::max(report.encode_seconds, 1e-9)).c_str());
+  std::printf("%llu blocks in %.2f s, coding alone %s a thread, %u thread%s, at most %s of memory\n",
+              static_cast<unsigned long long>(report.blocks), report.seconds,
+              human_rate(raw / std::max(report.encode_seconds, 1e-9)).c_str(), report.threads,
+              report.threads == 1 ? "" : "s",
+              human_bytes(static_cast<double>(report.memory.total())).c_str());
+  if (report.key_blocks > 0)
+    std::printf("%llu blocks became key groups inside their window\n",
+                static_cast<unsigned long long>(report.key_blocks));
 }
 
 /// A recording whose sentinels the user has declared anew.
@@ -93,6 +108,9 @@ class Redeclared final : public FrameReader {
     info_.sentinels = std::move(sentinels);
   }
   Status read(std::uint64_t index, MutableByteSpan pixels) override { return inner_.read(index, pixels); }
+  std::uint64_t memory_bytes() const noexcept override {
+    return inner_.memory_bytes() + info_.pixel_mask.size() * sizeof(std::uint32_t);
+  }
 
  private:
   FrameReader& inner_;
@@ -140,16 +158,27 @@ int encode_command(int argc, char** argv) {
   app.add_option("--group", arguments.encode.group_frames,
                  "frames in a block; default: as many as make 4 MiB raw")
       ->check(CLI::Range(1, 64));
+  app.add_option(
+      "--windowing", arguments.windowing,
+      "static: windows of fixed length. dynamic:FACTOR (1.01 to 100): also a key group where a tile's "
+      "bytes per frame jump above FACTOR times their mean, if that is smaller; default static");
   app.add_option("--tile", arguments.tile, "rows x columns of a tile; default 512x512");
   app.add_option("--device", arguments.device, "reference or cpu; default: the fastest this build has");
   app.add_option("--sentinels", arguments.sentinels,
                  "values that are no intensities (65535 or -1,-2), or none; default: the recording's");
+  arguments.limits.add_to(app);
   app.add_flag("--force", arguments.encode.force, "overwrite the output");
   app.add_flag("--json", arguments.json, "report as JSON");
   app.footer(
+      "memory: (windows at once x groups in a window + 1) x group x frame, twice (raw and coded), 10 bytes "
+      "of state\n"
+      "  a pixel, and about 12 bytes a pixel of a block for each thread; one thread holds one group. --json "
+      "prints\n"
+      "  the bound, and --memory refuses a run above it and says what would fit.\n"
       "examples:\n"
       "  foreframe encode lysozyme.h5:/entry/data/data -o lysozyme.ffs\n"
-      "  foreframe encode sim:pilatus-6m,rows=512,cols=512,seed=3 -o simulated.ffs --window 64 --json");
+      "  foreframe encode sim:pilatus-6m,rows=512,cols=512,seed=3 -o simulated.ffs --window 64 --json\n"
+      "  foreframe encode run7.h5 -o run7.ffs --threads 8 --memory 2GiB --windowing dynamic:1.5");
   return parse_and_run(app, argc, argv, [&] { return encode(arguments); });
 }
 

@@ -44,6 +44,17 @@ class Hdf5Reader final : public FrameReader {
     return {};
   }
 
+  // A chunk as it lies in the file, in the chunk cache and on its way through the filters.
+  std::uint64_t memory_bytes() const noexcept override {
+    const Hdf5Handle creation(H5Dget_create_plist(dataset_.get()));
+    hsize_t chunk[3] = {};
+    std::uint64_t bytes = 0;
+    const int dimensions = H5Pget_chunk(creation.get(), 3, chunk);
+    if (dimensions > 0 && dimensions <= 3) bytes = dtype_bytes(info_.shape.dtype);
+    for (int i = 0; i < dimensions && i < 3; ++i) bytes *= chunk[i];
+    return FrameReader::memory_bytes() + 4 * bytes;
+  }
+
  private:
   Hdf5Handle file_, dataset_, memory_type_;
 };

@@ -2,9 +2,13 @@
 //
 // Writes HDF5 recordings: [frames, rows, cols], one frame a chunk, bitshuffle + LZ4 written as finished
 // chunks.
+#include <atomic>
 #include <hdf5.h>
+#include <optional>
 #include <unistd.h>
+#include <vector>
 
+#include "common/base/task_pool.hpp"
 #include "kernels/interop/bslz4.hpp"
 #include "tools/recording/hdf5_bitshuffle.hpp"
 #include "tools/recording/hdf5_handle.hpp"
@@ -66,14 +70,16 @@ void write_pixel_mask(hid_t file, const RecordingInfo& info) {
 
 class Hdf5Writer final : public RecordingWriter {
  public:
-  Hdf5Writer(RecordingInfo info, std::string path, bool force, Hdf5Handle file, Hdf5Handle dataset)
+  Hdf5Writer(RecordingInfo info, std::string path, bool force, Hdf5Handle file, Hdf5Handle dataset,
+             TaskPool* pool)
       : info_(std::move(info)),
         path_(std::move(path)),
         force_(force),
         file_(std::move(file)),
-        dataset_(std::move(dataset)) {
-    coded_.resize(kernels::detector_compressed_bound(DetectorCompression::bslz4, info_.shape.bytes(),
-                                                     dtype_bytes(info_.shape.dtype)));
+        dataset_(std::move(dataset)),
+        chunks_(pool == nullptr || pool->threads() == 1 ? 1 : 2 * pool->threads()),
+        pool_(pool) {
+    if (chunks_.size() > 1) chains_.emplace(*pool, chunks_.size());
   }
   ~Hdf5Writer() override {
     close();
@@ -85,18 +91,23 @@ class Hdf5Writer final : public RecordingWriter {
       return fail(Errc::shape_mismatch,
                   path_ + ": frame " + std::to_string(frames_) + " has the wrong size or is one too many");
     }
-    FF_ASSIGN(const std::size_t bytes, kernels::compress_detector(DetectorCompression::bslz4, pixels,
-                                                                  dtype_bytes(info_.shape.dtype), coded_));
-    const hsize_t position[3] = {frames_, 0, 0};
-    if (H5Dwrite_chunk(dataset_.get(), H5P_DEFAULT, 0, position, bytes, coded_.data()) < 0) {
-      return fail(Errc::io_error,
-                  part() + ": frame " + std::to_string(frames_) + " can't be written; is the disk full?");
+    if (frames_ - written_ == chunks_.size()) FF_TRY(write_oldest());
+    Chunk& chunk = chunks_[frames_++ % chunks_.size()];
+    if (!chains_) {
+      compress(pixels, chunk);
+      return write_oldest();
     }
-    ++frames_;
+    chunk.pixels.assign(pixels.begin(), pixels.end());
+    chunk.ready.store(false, std::memory_order_relaxed);
+    chains_->submit((frames_ - 1) % chunks_.size(), [this, &chunk](std::size_t) {
+      compress(chunk.pixels, chunk);
+      chunk.ready.store(true, std::memory_order_release);
+    });
     return {};
   }
 
   Status finish() override {
+    while (written_ < frames_) FF_TRY(write_oldest());
     if (frames_ != info_.frames) {
       return fail(Errc::truncated, path_ + ": " + std::to_string(frames_) + " of " +
                                        std::to_string(info_.frames) + " frames came");
@@ -110,6 +121,31 @@ class Hdf5Writer final : public RecordingWriter {
   }
 
  private:
+  /// A frame on its way into the file. HDF5 itself sees finished chunks, in order, from one thread.
+  struct Chunk {
+    std::vector<std::byte> pixels, coded;
+    Result<std::size_t> bytes = std::size_t{0};
+    std::atomic<bool> ready{true};
+  };
+
+  void compress(ByteSpan pixels, Chunk& chunk) const {
+    const std::size_t element_bytes = dtype_bytes(info_.shape.dtype);
+    chunk.coded.resize(
+        kernels::detector_compressed_bound(DetectorCompression::bslz4, pixels.size(), element_bytes));
+    chunk.bytes = kernels::compress_detector(DetectorCompression::bslz4, pixels, element_bytes, chunk.coded);
+  }
+  Status write_oldest() {
+    const Chunk& chunk = chunks_[written_ % chunks_.size()];
+    if (chains_) pool_->run_until([&] { return chunk.ready.load(std::memory_order_acquire); });
+    if (!chunk.bytes.ok()) return chunk.bytes.error();
+    const hsize_t position[3] = {written_, 0, 0};
+    if (H5Dwrite_chunk(dataset_.get(), H5P_DEFAULT, 0, position, *chunk.bytes, chunk.coded.data()) < 0) {
+      return fail(Errc::io_error,
+                  part() + ": frame " + std::to_string(written_) + " can't be written; is the disk full?");
+    }
+    ++written_;
+    return {};
+  }
   [[nodiscard]] std::string part() const { return path_ + ".part"; }
   void close() {
     dataset_ = Hdf5Handle();
@@ -120,14 +156,16 @@ class Hdf5Writer final : public RecordingWriter {
   std::string path_;
   bool force_, published_ = false;
   Hdf5Handle file_, dataset_;
-  std::vector<std::byte> coded_;
-  std::uint64_t frames_ = 0;
+  std::vector<Chunk> chunks_;  ///< a ring: frames [written, frames) are in it
+  std::uint64_t written_ = 0, frames_ = 0;
+  TaskPool* pool_;
+  std::optional<TaskChains> chains_;  ///< ends first: its tasks use all of the above
 };
 
 }  // namespace
 
 Result<RecordingWriterPtr> create_hdf5_recording(const std::string& path, const std::string& dataset_path,
-                                                 const RecordingInfo& info, bool force) {
+                                                 const RecordingInfo& info, bool force, TaskPool* pool) {
   silence_hdf5();
   FF_TRY(ensure_bitshuffle_filter());
   FF_TRY(check_output(path, force));
@@ -140,7 +178,7 @@ Result<RecordingWriterPtr> create_hdf5_recording(const std::string& path, const 
   write_attribute(dataset.get(), "sentinels", H5T_NATIVE_INT64, info.sentinels.size(), info.sentinels.data());
   write_pixel_mask(file.get(), info);
   return RecordingWriterPtr(
-      std::make_unique<Hdf5Writer>(info, path, force, std::move(file), std::move(dataset)));
+      std::make_unique<Hdf5Writer>(info, path, force, std::move(file), std::move(dataset), pool));
 }
 
 }  // namespace ff::tools

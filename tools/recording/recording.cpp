@@ -46,6 +46,11 @@ Status FrameReader::check_read(std::uint64_t index, MutableByteSpan pixels) cons
   return {};
 }
 
+// A file's reader: the mask, a frame as it lies in the file and one on its way out of a filter.
+std::uint64_t FrameReader::memory_bytes() const noexcept {
+  return info_.pixel_mask.size() * sizeof(std::uint32_t) + 2 * info_.shape.bytes();
+}
+
 Result<FrameReaderPtr> open_recording(const std::string& source) {
   if (source.starts_with("sim:")) return open_simulated_recording(source);
   if (const auto colon = source.find(":/");

@@ -50,6 +50,9 @@ class FrameReader {
   /// Errors: out_of_range, io_error, truncated, malformed, unsupported_feature (an HDF5 filter).
   [[nodiscard]] virtual Status read(std::uint64_t index, MutableByteSpan pixels) = 0;
 
+  /// What the reader keeps in memory, at most, beside the caller's pixels: for the bound of a whole command.
+  [[nodiscard]] virtual std::uint64_t memory_bytes() const noexcept;
+
  protected:
   explicit FrameReader(RecordingInfo info) : info_(std::move(info)) {}
   [[nodiscard]] Status check_read(std::uint64_t index, MutableByteSpan pixels) const;

@@ -12,6 +12,10 @@
 
 #include "tools/recording/recording.hpp"
 
+namespace ff {
+class TaskPool;
+}
+
 namespace ff::tools {
 
 class RecordingWriter {
@@ -25,15 +29,20 @@ class RecordingWriter {
 
 using RecordingWriterPtr = std::unique_ptr<RecordingWriter>;
 
-/// `info` says shape, frame count, sentinels, mask and frame time; `force` overwrites.
+/// `info` says shape, frame count, sentinels, mask and frame time; `force` overwrites. Where frames are compressed
+/// one by one (HDF5), `pool` does it on its threads, and must outlive the writer; null: in this thread.
 /// Errors: already_exists, not_found (folder), io_error, invalid_argument (unknown ending).
 [[nodiscard]] Result<RecordingWriterPtr> create_recording(const std::string& target,
-                                                          const RecordingInfo& info, bool force);
+                                                          const RecordingInfo& info, bool force,
+                                                          TaskPool* pool = nullptr);
+/// Whole frames that the writer keeps, for the bound of a whole command.
+[[nodiscard]] std::uint32_t frames_in_writer(std::uint32_t threads) noexcept;
 
 [[nodiscard]] Result<RecordingWriterPtr> create_raw_recording(const std::string& target,
                                                               const RecordingInfo& info, bool force);
 [[nodiscard]] Result<RecordingWriterPtr> create_hdf5_recording(const std::string& path,
                                                                const std::string& dataset,
-                                                               const RecordingInfo& info, bool force);
+                                                               const RecordingInfo& info, bool force,
+                                                               TaskPool* pool = nullptr);
 
 }  // namespace ff::tools

@@ -77,6 +77,8 @@ class CountingReader final : public FrameReader {
     if (spec.kind == SimulatedKind::speckle) speckle_.emplace(spec, ladder_);
   }
 
+  std::uint64_t memory_bytes() const noexcept override { return simulator_memory_bytes(info_.shape); }
+
   Status read(std::uint64_t index, MutableByteSpan pixels) override {
     FF_TRY(check_read(index, pixels));
     const std::vector<std::uint16_t>& levels = levels_of(index);
@@ -156,6 +158,8 @@ class IntegratingReader final : public FrameReader {
                          static_cast<std::int16_t>(248 + ((bits >> 24) & 0xf))});
     }
   }
+
+  std::uint64_t memory_bytes() const noexcept override { return simulator_memory_bytes(info_.shape); }
 
   Status read(std::uint64_t index, MutableByteSpan pixels) override {
     FF_TRY(check_read(index, pixels));

@@ -52,6 +52,11 @@ struct SimulatorSpec {
 /// Errors: invalid_argument (names the key and what it takes), not_found (preset).
 [[nodiscard]] Result<SimulatorSpec> parse_simulator_spec(const std::string& source);
 
+/// What a simulated recording keeps at most: levels, mask (twice), electronics and the tables of the counts.
+[[nodiscard]] inline std::uint64_t simulator_memory_bytes(const FrameShape& shape) noexcept {
+  return 36 * std::uint64_t{shape.pixels()} + (std::uint64_t{32} << 20);
+}
+
 /// Opens a simulated recording. Frames of speckle depend on the frames before them: reading backwards starts
 /// again.
 [[nodiscard]] Result<FrameReaderPtr> open_simulated_recording(const std::string& source);

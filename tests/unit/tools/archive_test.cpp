@@ -22,8 +22,9 @@ ArchiveEncodeReport encode(FrameReader& reader, const std::string& path,
   return *report;
 }
 
-std::unique_ptr<ArchiveRecording> open_archive(const std::string& path) {
-  auto opened = ArchiveRecording::open(path, kernels::Device::reference);
+std::unique_ptr<ArchiveRecording> open_archive(const std::string& path, ArchiveDecodeOptions options = {}) {
+  options.device = kernels::Device::reference;
+  auto opened = ArchiveRecording::open(path, options);
   INFO((opened.ok() ? std::string() : opened.error().message));
   REQUIRE(opened.ok());
   return std::move(*opened);
@@ -111,6 +112,9 @@ TEST_CASE("a damaged archive is refused at the damage, never decoded wrongly", "
   const auto size = std::filesystem::file_size(path);
   SeededRandom random(5);
   const Frames expected = read_all(*reader);
+  ArchiveDecodeOptions options;
+  options.device = kernels::Device::reference;
+  options.threads = 2;
   for (int round = 0; round < 60; ++round) {
     const std::string damaged = (folder.path() / "damaged.ffs").string();
     std::filesystem::copy_file(path, damaged, std::filesystem::copy_options::overwrite_existing);
@@ -123,7 +127,7 @@ TEST_CASE("a damaged archive is refused at the damage, never decoded wrongly", "
       file.put(static_cast<char>(old ^ static_cast<char>(1u << random.below(8))));
     }
     if (round % 3 == 0) std::filesystem::resize_file(damaged, random.below(size));
-    auto opened = ArchiveRecording::open(damaged, kernels::Device::reference);
+    auto opened = ArchiveRecording::open(damaged, options);
     if (!opened.ok()) continue;
     std::vector<std::byte> frame((*opened)->info().shape.bytes());
     REQUIRE(frame.size() == expected[0].size());

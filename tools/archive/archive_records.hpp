@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ArchiveRecords: the envelopes of an archive, as an agent would send them.
+//
+// Their numbers follow from their places, so that threads can build blocks in any order.
+// Not here   coding (archive_encode.hpp), the file (archive_file.hpp).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/encode/tile_coder.hpp"
+#include "common/base/payload.hpp"
+#include "common/base/uuid.hpp"
+#include "common/wire/envelope.hpp"
+#include "kernels/codec.hpp"
+#include "tools/recording/recording.hpp"
+
+namespace ff::tools {
+
+using Digest = std::array<unsigned char, 32>;  ///< SHA-256
+[[nodiscard]] Digest sha256(ByteSpan bytes);
+
+/// What would make two archives of the same frames differ: names and times.
+struct ArchiveStamp {
+  Uuid series_uid, log_id;
+  std::int64_t utc_ns = 0;
+  [[nodiscard]] static ArchiveStamp mint();
+};
+
+struct WindowSize {
+  std::uint64_t window = 0;
+  std::uint64_t raw_bytes = 0, coded_bytes = 0;
+};
+
+/// Where a block stands.
+struct BlockPlace {
+  std::uint64_t window = 0;
+  std::uint32_t group = 0, tile = 0;
+};
+
+class ArchiveRecords {
+ public:
+  ArchiveRecords(const RecordingInfo& info, foreframe::wire::StreamGeometry geometry, std::uint32_t tiles,
+                 std::uint32_t window_frames, std::uint32_t groups_per_window, kernels::Profile profile,
+                 const ArchiveStamp& stamp);
+
+  [[nodiscard]] Result<Payload> start() const;
+  /// The coded group lies at `buffer[kBlockHeadroomBytes]`. From any thread.
+  [[nodiscard]] Result<Payload> block(const BlockPlace& place, const kernels::GroupPlace& group,
+                                      const agent::CodedGroup& coded, std::vector<std::byte> buffer) const;
+  /// `digests`: of the window's blocks in the order of the file.
+  [[nodiscard]] Result<Payload> window(const WindowSize& size, std::uint32_t frame_count,
+                                       std::uint32_t groups, const std::vector<Digest>& digests) const;
+  [[nodiscard]] Result<Payload> end(std::uint64_t windows, std::uint64_t blocks) const;
+
+ private:
+  [[nodiscard]] wire::EnvelopeHeader header(std::uint64_t sequence) const;
+  [[nodiscard]] std::uint64_t first_sequence(std::uint64_t window) const noexcept {
+    return 2 + window * (std::uint64_t{groups_per_window_} * tiles_ + 1);
+  }
+
+  const RecordingInfo& info_;
+  foreframe::wire::StreamGeometry geometry_;
+  std::uint32_t tiles_, window_frames_, groups_per_window_;
+  kernels::Profile profile_;
+  ArchiveStamp stamp_;
+  wire::EnvelopeHeader base_;
+  std::string mask_hash_;
+};
+
+}  // namespace ff::tools
