@@ -108,6 +108,7 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
     if (!plan.place.key && memory.repacked < 255) ++memory.repacked;
     memory.packed = plan.setup->levels.packed;
   }
+  if (setup.model == Model::phases) return;
   memory.known = true;
   memory.source = setup.source;
   memory.level_bits = setup.levels.level_bits;
@@ -197,7 +198,7 @@ Result<EncodePlanPtr> plan_group(const TileState& state, const GroupPlace& place
   FF_TRY(check_sentinels(state.shape(), options));
   if (!dtype_is_float(state.shape().dtype)) FF_TRY(check_loss_bound(options.bound, state.shape().dtype));
   if (options.profile != Profile::raw && !dtype_is_float(state.shape().dtype)) {
-    return reference::plan_fast(state.body(), place, frames, options);
+    return reference::plan_predicted(state.body(), place, frames, options);
   }
   EncodePlanPtr plan(new EncodePlan);
   plan->tile = state.shape();

@@ -26,6 +26,7 @@ struct SampleRecords {
   std::vector<std::uint8_t> bucket;
   std::vector<std::uint16_t> expected;
   std::vector<std::uint32_t> level;
+  std::vector<std::uint8_t> ratio;  ///< of scale and root (phases with source = rate); else empty
 
   /// Appends the unmasked ones of `count` pixels.
   void append(const std::uint16_t* keys, const std::uint16_t* expectations, const std::uint32_t* levels,

@@ -46,16 +46,42 @@ std::array<BucketStatistics, kBuckets> bucket_statistics(const SampleRecords& re
   return statistics;
 }
 
+// What divides a class into four contexts, where that pays.
+enum class Division { none, fraction, ratio };
+
+// What a context costs beside its tokens, in bits of the sample.
+struct ContextPrice {
+  FixedBits context = 0;  // each
+  FixedBits symbol = 0;   // for each of its symbols
+};
+
 // A run of buckets coded alike, with the histograms of its contexts.
 struct Cell {
   ContextClass form;
+  Division division = Division::none;
   std::uint64_t count = 0, distance = 0;
-  std::array<Histogram, 4> histograms{};  ///< by fraction where split, else only the first
-  FixedBits cost = 0;
+  std::array<Histogram, 4> parts{};  ///< tokens as a split class has them; undivided: only the first
+  FixedBits cost = 0;                ///< of the better form, price included
+
+  [[nodiscard]] Histogram whole() const;
 };
 
-bool same_form(const ContextClass& a, const ContextClass& b) noexcept {
-  return a.residual == b.residual && a.split == b.split && a.raw_bits == b.raw_bits;
+// Tokens of an undivided class. One divided by the fraction rounds down, an undivided one to nearest.
+Histogram Cell::whole() const {
+  Histogram sum = parts[0];
+  if (division == Division::none) return sum;
+  for (std::size_t i = 1; i < 4; ++i) {
+    const std::size_t shift = division == Division::fraction && i >= 2 ? 1 : 0;
+    for (std::size_t s = 0; s < kEscape; ++s) {
+      if (parts[i][s] != 0) sum[s >= shift ? s - shift : kEscape] += parts[i][s];
+    }
+    sum[kEscape] += parts[i][kEscape];
+  }
+  return sum;
+}
+
+bool same_form(const Cell& a, const Cell& b) noexcept {
+  return a.form.residual == b.form.residual && a.form.raw_bits == b.form.raw_bits && a.division == b.division;
 }
 
 // Smallest k that keeps the spread; the neighbour's k where that is nearly as good, so that cells can join.
@@ -68,15 +94,19 @@ std::uint8_t raw_bits_for(const Cell& cell, std::uint8_t neighbour) noexcept {
   return nearly_less || nearly_more ? neighbour : k;
 }
 
-// Small distances: the prediction's fraction says which level is likelier. Rate contexts know it already.
-bool wants_split(const Cell& cell, const PredictorSetup& setup) noexcept {
-  return setup.source == ContextSource::scale && setup.up >= 2 && cell.form.residual &&
-         cell.distance < 2 * cell.count;
+Division division_of(const ContextClass& form, const SampleRecords& records,
+                     const PredictorSetup& setup) noexcept {
+  if (!records.ratio.empty()) return Division::ratio;
+  // The fraction says which of two levels is likelier. Rate contexts know it already.
+  const bool fraction =
+      setup.source == ContextSource::scale && setup.up >= 2 && form.residual && form.raw_bits == 0;
+  return fraction ? Division::fraction : Division::none;
 }
 
 // First grouping: enough samples in each cell to choose its raw bits; modes never mix.
 std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& statistics,
-                              const PredictorSetup& setup, std::uint64_t samples_min) {
+                              const SampleRecords& records, const PredictorSetup& setup,
+                              std::uint64_t samples_min) {
   // Short packed lists are combs: which levels occur matters more than how far they are from the prediction.
   const bool comb = setup.levels.kind == LevelMapKind::packed && setup.levels.packed.size() < kEscape;
   const std::uint64_t value_key_end = comb ? std::uint64_t{1} << 15
@@ -110,10 +140,8 @@ std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& stat
   }
   std::uint8_t neighbour = kRawBitsMax + 2;  // no cell before the first
   for (Cell& cell : cells) {
-    if (!cell.form.residual) continue;
-    neighbour = cell.form.raw_bits = raw_bits_for(cell, neighbour);
-    cell.form.split = wants_split(cell, setup);
-    if (cell.form.split) cell.form.raw_bits = 0;
+    if (cell.form.residual) neighbour = cell.form.raw_bits = raw_bits_for(cell, neighbour);
+    cell.division = division_of(cell.form, records, setup);
   }
   return cells;
 }
@@ -132,52 +160,60 @@ void fill_histograms(std::vector<Cell>& cells, const SampleRecords& records, con
   const std::uint32_t wrap = wrap_mask(setup.levels.level_bits);
   for (std::size_t i = 0; i < records.size(); ++i) {
     Cell& cell = cells[map[records.bucket[i]]];
-    const BucketEntry entry{0, cell.form.raw_bits, cell.form.residual, cell.form.split};
-    const PixelContext pixel = pixel_context(entry, records.expected[i], setup);
-    ++cell.histograms[pixel.context][token_of(records.level[i], pixel, wrap)];
+    const BucketEntry entry{0, cell.form.raw_bits, cell.form.residual, cell.division != Division::none};
+    const std::int32_t ratio = cell.division == Division::ratio ? records.ratio[i] : -1;
+    const PixelContext pixel = pixel_context(entry, records.expected[i], setup, ratio);
+    ++cell.parts[pixel.context][token_of(records.level[i], pixel, wrap)];
   }
 }
 
-FixedBits cell_cost(const std::array<Histogram, 4>& histograms, const ContextClass& form) {
-  FixedBits cost = 0;
-  for (std::size_t i = 0; i < form.contexts(); ++i) cost += entropy_bits(histograms[i]);
-  return cost;
+std::uint64_t symbols(const Histogram& histogram) noexcept {
+  return static_cast<std::uint64_t>(std::ranges::count_if(histogram, [](std::uint32_t n) { return n != 0; }));
 }
 
-std::uint64_t symbols(const Cell& cell) noexcept {
-  std::uint64_t used = 0;
-  for (std::size_t i = 0; i < cell.form.contexts(); ++i) {
-    used += static_cast<std::uint64_t>(
-        std::ranges::count_if(cell.histograms[i], [](std::uint32_t n) { return n != 0; }));
-  }
-  return used;
+FixedBits context_cost(const Histogram& histogram, const ContextPrice& price) {
+  return entropy_bits(histogram) + price.context + symbols(histogram) * price.symbol;
 }
 
-Cell joined(const Cell& a, const Cell& b) {
+// Chooses whether the cell is split, and says what it costs.
+void appraise(Cell& cell, const ContextPrice& price) {
+  cell.form.split = false;
+  cell.cost = context_cost(cell.whole(), price);
+  if (cell.division == Division::none) return;
+  FixedBits apart = 0;
+  for (const Histogram& part : cell.parts) apart += context_cost(part, price);
+  if (apart < cell.cost) cell.form.split = true, cell.cost = apart;
+}
+
+Cell joined(const Cell& a, const Cell& b, const ContextPrice& price) {
   Cell sum = a;
   sum.form.buckets = static_cast<std::uint8_t>(a.form.buckets + b.form.buckets);
   sum.count += b.count;
   sum.distance += b.distance;
   for (std::size_t i = 0; i < 4; ++i) {
-    for (std::size_t s = 0; s < kSymbols; ++s) sum.histograms[i][s] += b.histograms[i][s];
+    for (std::size_t s = 0; s < kSymbols; ++s) sum.parts[i][s] += b.parts[i][s];
   }
-  sum.cost = cell_cost(sum.histograms, sum.form);
+  appraise(sum, price);
   return sum;
 }
 
-// What the sample's chance adds to a loss, and a table fitted to it loses on other pixels: 0.72 bits a symbol
-// each.
-constexpr FixedBits kChancePerSymbol = kOneBit * 3 / 2;
+// What the sample's chance hides of a context's cost on other pixels: half of log2 e bits a symbol; and as much
+// again where the table itself is made of the sample.
+constexpr FixedBits kChancePerSymbol = kOneBit * 3 / 4;
 
-// Bits lost by joining two neighbours, header saved deducted; "never" where their forms differ.
-std::int64_t join_loss(const Cell& a, const Cell& b, std::uint64_t ratio_256) {
-  if (!same_form(a.form, b.form)) return std::numeric_limits<std::int64_t>::max();
-  const FixedBits apart = a.cost + b.cost, together = joined(a, b).cost;
-  const std::uint64_t fewer = std::min(symbols(a), symbols(b));
-  const FixedBits chance = fewer * kChancePerSymbol * (ratio_256 - 256) / ratio_256;
-  const FixedBits lost = together > apart + chance ? (together - apart - chance) / 256 * ratio_256 : 0;
-  const FixedBits saved = (kContextHeaderBits * a.form.contexts() + kSymbolHeaderBits * fewer) * kOneBit;
-  return static_cast<std::int64_t>(lost) - static_cast<std::int64_t>(saved);
+ContextPrice price_of(std::uint64_t ratio_256, bool counted) noexcept {
+  const FixedBits chance =
+      (counted ? kChancePerSymbol : 2 * kChancePerSymbol) * (ratio_256 - 256) / ratio_256;
+  return {kContextHeaderBits * kOneBit * 256 / ratio_256,
+          kSymbolHeaderBits * kOneBit * 256 / ratio_256 + chance};
+}
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+// Bits lost by joining two neighbours; "never" where their forms differ.
+std::int64_t join_loss(const Cell& a, const Cell& b, const ContextPrice& price) {
+  if (!same_form(a, b)) return kNever;
+  return static_cast<std::int64_t>(joined(a, b, price).cost) - static_cast<std::int64_t>(a.cost + b.cost);
 }
 
 std::size_t context_count(const std::vector<Cell>& cells) {
@@ -185,31 +221,25 @@ std::size_t context_count(const std::vector<Cell>& cells) {
                          [](std::size_t sum, const Cell& cell) { return sum + cell.form.contexts(); });
 }
 
-void join_cells(std::vector<Cell>& cells, std::uint64_t ratio_256) {
-  std::vector<std::int64_t> loss(cells.size(), std::numeric_limits<std::int64_t>::max());
-  for (std::size_t i = 0; i + 1 < cells.size(); ++i) loss[i] = join_loss(cells[i], cells[i + 1], ratio_256);
+void join_cells(std::vector<Cell>& cells, const ContextPrice& price) {
+  std::vector<std::int64_t> loss(cells.size(), kNever);
+  for (std::size_t i = 0; i + 1 < cells.size(); ++i) loss[i] = join_loss(cells[i], cells[i + 1], price);
   while (cells.size() > 1) {
     const auto best = static_cast<std::size_t>(std::min_element(loss.begin(), loss.end() - 1) - loss.begin());
     const bool too_many = context_count(cells) > kContextsMax;
-    if (loss[best] == std::numeric_limits<std::int64_t>::max() || (loss[best] >= 0 && !too_many)) break;
-    cells[best] = joined(cells[best], cells[best + 1]);
+    if (loss[best] == kNever || (loss[best] >= 0 && !too_many)) break;
+    cells[best] = joined(cells[best], cells[best + 1], price);
     cells.erase(cells.begin() + static_cast<std::ptrdiff_t>(best + 1));
     loss.erase(loss.begin() + static_cast<std::ptrdiff_t>(best + 1));
-    if (best > 0) loss[best - 1] = join_loss(cells[best - 1], cells[best], ratio_256);
-    loss[best] = best + 1 < cells.size() ? join_loss(cells[best], cells[best + 1], ratio_256)
-                                         : std::numeric_limits<std::int64_t>::max();
+    if (best > 0) loss[best - 1] = join_loss(cells[best - 1], cells[best], price);
+    loss[best] = best + 1 < cells.size() ? join_loss(cells[best], cells[best + 1], price) : kNever;
   }
 }
 
-// Cells that nothing could join (forms differ) may still be too many: unsplit the lightest.
-void drop_splits(std::vector<Cell>& cells, const SampleRecords& records, const PredictorSetup& setup) {
+// Cells that nothing could join (forms differ) may still be too many: none is split then.
+void drop_splits(std::vector<Cell>& cells) {
   if (context_count(cells) <= kContextsMax) return;
-  for (Cell& cell : cells) {
-    cell.form.split = false;
-    cell.histograms = {};
-  }
-  fill_histograms(cells, records, setup);
-  for (Cell& cell : cells) cell.cost = cell_cost(cell.histograms, cell.form);
+  for (Cell& cell : cells) cell.form.split = false;
 }
 
 // Symbols that a small sample missed but that lie beside those it saw get the smallest share: rarer than
@@ -235,34 +265,65 @@ void extend_tails(Histogram& histogram) {
 FixedBits estimate_cost(const SampleRecords& records, const PredictorSetup& setup) {
   // About as many cells as a plan has classes; what the sample's chance seems to gain is charged back.
   const std::uint64_t samples_min = std::max(kCellSamplesMin, std::uint64_t{records.size()} / kTrialCells);
-  auto cells = first_cells(bucket_statistics(records, setup), setup, samples_min);
+  auto cells = first_cells(bucket_statistics(records, setup), records, setup, samples_min);
   fill_histograms(cells, records, setup);
   FixedBits cost = 0;
-  for (const Cell& cell : cells) {
-    cost += cell_cost(cell.histograms, cell.form) + cell.form.raw_bits * cell.count * kOneBit;
-    cost += symbols(cell) * kChancePerSymbol;
-    for (const Histogram& histogram : cell.histograms)
-      cost += kOneBit * histogram[kEscape] * setup.levels.level_bits;
+  for (Cell& cell : cells) {
+    appraise(cell, {0, 2 * kChancePerSymbol});
+    cost += cell.cost + cell.form.raw_bits * cell.count * kOneBit;
+    for (const Histogram& part : cell.parts) cost += kOneBit * part[kEscape] * setup.levels.level_bits;
   }
   return cost;
 }
 
-ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup,
-                           std::uint64_t ratio_256) {
-  auto cells = first_cells(bucket_statistics(records, setup), setup, kCellSamplesMin);
+namespace {
+
+FixedBits coded_cost(const Histogram& counts, const Frequencies& f, unsigned bits) {
+  FixedBits cost = 0;
+  for (std::size_t s = 0; s < kSymbols; ++s) {
+    if (counts[s] != 0)
+      cost +=
+          counts[s] * ((FixedBits{bits} << kFixedBitsShift) - log2_fixed(std::max<std::uint32_t>(f[s], 1)));
+  }
+  return cost;
+}
+
+// Twelve bits where they save more than a thousandth: smaller tables are faster.
+std::uint8_t probability_bits(const std::vector<Histogram>& counts) {
+  FixedBits eleven = 0, twelve = 0;
+  for (const Histogram& histogram : counts) {
+    eleven += coded_cost(histogram, frequencies_of(histogram, 11), 11);
+    twelve += coded_cost(histogram, frequencies_of(histogram, 12), 12);
+  }
+  return twelve + eleven / 1024 < eleven ? 12 : 11;
+}
+
+}  // namespace
+
+ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup, std::uint64_t ratio_256,
+                           bool counted) {
+  auto cells = first_cells(bucket_statistics(records, setup), records, setup, kCellSamplesMin);
   fill_histograms(cells, records, setup);
-  for (Cell& cell : cells) cell.cost = cell_cost(cell.histograms, cell.form);
-  join_cells(cells, ratio_256);
-  drop_splits(cells, records, setup);
+  const ContextPrice price = price_of(ratio_256, counted);
+  for (Cell& cell : cells) appraise(cell, price);
+  join_cells(cells, price);
+  drop_splits(cells);
   ContextTables tables;
+  std::vector<Histogram> counts;
   for (const Cell& cell : cells) {
     tables.classes.push_back(cell.form);
-    for (std::size_t i = 0; i < cell.form.contexts(); ++i) {
-      Histogram counts = cell.histograms[i];
-      if (ratio_256 > 256) extend_tails(counts);
-      tables.frequencies.push_back(frequencies_of(counts, tables.bits));
+    if (cell.form.split) {
+      counts.insert(counts.end(), cell.parts.begin(), cell.parts.end());
+    } else {
+      counts.push_back(cell.whole());
     }
   }
+  if (ratio_256 > 256 && !counted) {
+    for (Histogram& histogram : counts) extend_tails(histogram);
+  }
+  tables.bits = probability_bits(counts);
+  for (const Histogram& histogram : counts)
+    tables.frequencies.push_back(frequencies_of(histogram, tables.bits));
   return tables;
 }
 
@@ -271,7 +332,8 @@ FixedBits table_cost(const SampleRecords& records, const PredictorSetup& setup, 
   const std::uint32_t wrap = wrap_mask(setup.levels.level_bits);
   FixedBits cost = 0;
   for (std::size_t i = 0; i < records.size(); ++i) {
-    const PixelContext pixel = pixel_context(entries[records.bucket[i]], records.expected[i], setup);
+    const std::int32_t ratio = records.ratio.empty() ? -1 : records.ratio[i];
+    const PixelContext pixel = pixel_context(entries[records.bucket[i]], records.expected[i], setup, ratio);
     std::uint8_t token = token_of(records.level[i], pixel, wrap);
     const Frequencies& f = tables.frequencies[pixel.context];
     if (f[token] == 0) token = kEscape;

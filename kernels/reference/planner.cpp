@@ -10,6 +10,7 @@
 #include "kernels/format/prior.hpp"
 #include "kernels/reference/plan_levels.hpp"
 #include "kernels/reference/plan_mask.hpp"
+#include "kernels/reference/plan_phases.hpp"
 #include "kernels/reference/plan_prior.hpp"
 #include "kernels/reference/plan_sample.hpp"
 #include "kernels/reference/plan_tables.hpp"
@@ -33,13 +34,17 @@ class Planner {
       : body_(body), frames_(frames), options_(options), plan_(new EncodePlan) {
     plan_->tile = body.shape;
     plan_->place = place;
-    plan_->profile = Profile::fast;
+    plan_->profile = profile_for(body.shape, options.profile);
     plan_->kind = BlockKind::predicted;
     plan_->group = body.memory.group;
   }
 
   EncodePlanPtr run() {
     choose_mask_and_levels();
+    if (setup().model == Model::phases) {
+      choose_phases();
+      return std::move(plan_);
+    }
     choose_group();
     if (resets()) choose_prior();
     choose_tables();
@@ -74,9 +79,50 @@ class Planner {
     plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, body_.memory,
                               body_.predictor ? &body_.predictor->codec : nullptr);
     plan_->setup->source = body_.memory.source;
+    if (plan_->profile != Profile::fast) choose_pyramid();
     plan_->mask = mask_;
     codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype,
                         body_.predictor ? &body_.predictor->codec : nullptr);
+  }
+
+  // A tile of one row or column has no phases.
+  [[nodiscard]] static Profile profile_for(const FrameShape& tile, Profile wanted) noexcept {
+    const bool phases = wanted == Profile::small || wanted == Profile::max;
+    return phases && levels_fit(tile.rows, tile.cols, 1) ? wanted : Profile::fast;
+  }
+
+  void choose_pyramid() {
+    PhaseSetup& phases = plan_->setup->phases;
+    plan_->setup->model = Model::phases;
+    phases = {3, 1, plan_->profile == Profile::max};
+    while (!levels_fit(body_.shape.rows, body_.shape.cols, phases.key_levels)) --phases.key_levels;
+  }
+
+  // Model phases: mixes, source and classes; the encoder counts the frequencies.
+  void choose_phases() {
+    plan_->group = GroupSetup{0, 0, 64, 16, 4, 1};
+    const PredictorState* before = resets() ? nullptr : &*body_.predictor;
+    if (before != nullptr) plan_->profile = before->setup.phases.wide ? Profile::max : Profile::small;
+    PhaseFit fit = fit_phases(body_.shape, setup(), plan_->group, codec_, mask(), before, frames_);
+    plan_->mixes = std::move(fit.mixes);
+    if (resets()) choose_phase_source(fit.records);
+    const SampleRecords records = keyed_records(fit.records, setup());
+    auto tables =
+        std::make_shared<ContextTables>(build_tables(records, setup(), fit.records.ratio_256, true));
+    const std::uint64_t bits =
+        (table_cost(records, setup(), *tables) / 256 * fit.records.ratio_256) >> kFixedBitsShift;
+    plan_->group.streams = streams_for(bits / 8);
+    plan_->tables = std::move(tables);
+    plan_->count_frequencies = true;
+  }
+
+  void choose_phase_source(const PhaseRecords& records) {
+    std::array<FixedBits, 2> bits{};
+    for (const ContextSource source : {ContextSource::rate, ContextSource::scale}) {
+      plan_->setup->source = source;
+      bits[static_cast<std::size_t>(source)] = estimate_cost(keyed_records(records, setup()), setup());
+    }
+    plan_->setup->source = bits[1] < bits[0] ? ContextSource::scale : ContextSource::rate;
   }
 
   // Trials start where coding will: from a prior of the first frame, or from the state.
@@ -238,8 +284,8 @@ class Planner {
 
 }  // namespace
 
-EncodePlanPtr plan_fast(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
-                        const EncodeOptions& options) {
+EncodePlanPtr plan_predicted(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
+                             const EncodeOptions& options) {
   return Planner(body, place, frames, options).run();
 }
 

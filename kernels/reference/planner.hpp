@@ -16,7 +16,7 @@ namespace ff::kernels::reference {
 
 /// Preconditions (checked by kernels/codec.cpp): place, views and mask fit the state; integer pixels.
 /// Cost: about 1 ns a pixel for large groups; more for the first group of a tile, which tries everything.
-[[nodiscard]] EncodePlanPtr plan_fast(const TileState::Body& body, const GroupPlace& place,
-                                      GroupFrames frames, const EncodeOptions& options);
+[[nodiscard]] EncodePlanPtr plan_predicted(const TileState::Body& body, const GroupPlace& place,
+                                           GroupFrames frames, const EncodeOptions& options);
 
 }  // namespace ff::kernels::reference

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// plan_loops.inl compiled for AVX2.
+#include "kernels/reference/plan_loops.hpp"
+
+#if defined(__x86_64__)
+#include <algorithm>
+#include <cmath>
+
+// From here on this file's own functions are compiled for it; what the headers above define is not.
+#pragma GCC push_options
+#pragma GCC target("avx2")
+namespace ff::kernels::reference {
+namespace avx2_loops {
+#include "kernels/reference/plan_loops.inl"
+}  // namespace avx2_loops
+
+const PlanLoops& avx2_plan_loops() noexcept;
+const PlanLoops& avx2_plan_loops() noexcept { return avx2_loops::kLoops; }
+
+}  // namespace ff::kernels::reference
+#pragma GCC pop_options
+#endif
