@@ -18,10 +18,10 @@ void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, c
 }
 
 PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& setup,
-                               const std::optional<Prior>& prior, const LevelCodec* before) {
+                               const std::optional<Prior>& prior) {
   PredictorState state;
   state.setup = setup;
-  state.codec = LevelCodec(setup.levels, tile.dtype, before);
+  state.codec = LevelCodec(setup.levels, tile.dtype);
   state.frames = prior ? prior->frames_weight : 0;
   if (setup.model == Model::phases) {
     state.phases.emplace(tile.rows, tile.cols, setup.phases);
@@ -43,8 +43,7 @@ Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSet
   if (setup && prior && setup->model == Model::phases)
     return fail(Errc::malformed, "block: a prior, which the phases have no use for");
   if (setup) {
-    body.predictor =
-        fresh_predictor(body.shape, *setup, prior, body.predictor ? &body.predictor->codec : nullptr);
+    body.predictor = fresh_predictor(body.shape, *setup, prior);
   } else if (!body.predictor) {
     return fail(Errc::malformed, "block: inherits a predictor, but the block before it left none");
   }

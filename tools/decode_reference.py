@@ -8,6 +8,7 @@ Slow (about 0.1 to 1 Mpixel/s) and strict: anything block.md does not allow rais
 `zstandard` package; predicted and stored blocks need numpy only. Section numbers (§) are block.md's.
 """
 import argparse
+import bisect
 import itertools
 import math
 import pathlib
@@ -53,7 +54,7 @@ class Header:
         require(magic == b"FFBK", "not a Foreframe block", "bad_magic")
         require((major, minor) == (0, 2), f"version {major}.{minor}", "unsupported_version")
         require(self.header_crc == crc32c(block[:60]), "header", "crc_mismatch")
-        require(required & ~0x11 == 0, f"required features {required:#x}", "unsupported_feature")
+        require(required & ~0x19 == 0, f"required features {required:#x}", "unsupported_feature")
         self.key = flags == 1
         require(header_bytes == 64 and flags <= 1 and reserved == 0 and reserved_2 == 0 and self.dtype in DTYPES
                 and self.profile <= 3 and self.kind <= 2 and self.rows >= 1 and self.cols >= 1
@@ -127,7 +128,7 @@ class LevelMap:
         info, width = np.iinfo(self.dtype), 8 * self.dtype.itemsize
         self.model, self.source, self.up, self.down = bits.u(2), bits.u(2), bits.u(4), bits.u(5)
         size, kind, self.base, count = bits.u(2), bits.u(2), bits.i64(), bits.u(4)
-        require(size <= 2 and kind <= 1 and self.model <= 1 and self.source <= 1 and count <= 8, "setup")
+        require(size <= 2 and kind <= 2 and self.model <= 1 and self.source <= 1 and count <= 8, "setup")
         self.level_bits = 8 << size
         self.sentinels = [bits.i64() for _ in range(count)]
         require(self.level_bits <= width and len(set(self.sentinels)) == count, "level map")
@@ -135,6 +136,7 @@ class LevelMap:
         require(self.up <= 12 and self.down <= (0, 1, 16)[size] and not (self.up and self.down), "shift")
         self.first_sentinel = (1 << self.level_bits) - count
         self.packed = self.read_packed(bits, info) if kind == 1 else None
+        self.lossy = LossyMap(bits, self) if kind == 2 else None
         if self.model == 1:
             self.key_levels, self.later_levels, self.wide = bits.u(3) + 1, bits.u(3) + 1, bits.u(1)
             most = max(self.key_levels, self.later_levels)
@@ -155,7 +157,10 @@ class LevelMap:
 
     def values(self, levels):
         """Levels (int64 array) to pixel values, modulo the pixel type."""
-        if self.packed is not None:
+        if self.lossy is not None:
+            distinct, at = np.unique(levels, return_inverse=True)
+            values = np.array([self.lossy.value(int(level)) for level in distinct])[at].reshape(levels.shape)
+        elif self.packed is not None:
             values = np.array(self.packed)[np.minimum(levels, len(self.packed) - 1)]
         else:
             values, span = self.base + levels, 1 << self.level_bits
@@ -174,6 +179,87 @@ class LevelMap:
     def seen(self, levels):
         """§6.5: levels as the state sees them."""
         return np.minimum(levels >> self.down, 32767 >> self.up) << self.up
+
+
+# --------------------------------------------------------------------------------------------- §5.8 lossy
+class LossyMap:
+    """Bins from a bound; levels from places. Python's // and >> round down, as block.md has it."""
+
+    def __init__(self, bits, levels):
+        info = np.iinfo(levels.dtype)
+        self.low, self.high, self.type_bits = int(info.min), int(info.max), 8 * levels.dtype.itemsize
+        self.kind, self.number, self.starts, self.decoded = bits.u(2), bits.u(32), [], []
+        good, self.limit = self.kind == 0 and self.number >= 1, self.number
+        if self.kind == 1:
+            low, high = bits.i64(), bits.i64()
+            good = 1 <= self.number <= 10000 and max(abs(low), abs(high)) < 1 << 33 and low < high
+            self.limit = self.number * (high - low) // 10000
+        elif self.kind == 2:
+            good = (128 if self.type_bits == 32 else 1) <= self.number <= 1 << 14
+        elif self.kind == 3:
+            self.zero = bits.i64()
+            good = 1 << 10 <= self.number <= 1 << 30 and self.low << 10 <= self.zero <= self.high << 10
+        require(good and self.limit <= 1 << 30, "bound")
+        if self.kind == 2:
+            self.list_bins()
+        bins, n = self.bin(self.high) - self.bin(self.low) + 1, len(levels.sentinels)
+        wide = levels.level_bits == self.type_bits
+        require(bins < 1 << self.type_bits and not (wide and bins + 2 * n > 1 << self.type_bits), "bins")
+        self.sentinels, self.runs, low = sorted(levels.sentinels), [], self.low
+        for below, high in enumerate([s - 1 for s in self.sentinels] + [self.high]):
+            if low <= high:
+                self.runs.append((low, high, below))
+            low = high + 2
+        self.base, self.last, self.places = self.place(levels.base), self.bin(self.high) + n, bins + n
+
+    def allowed(self, x):
+        return math.isqrt(self.number * self.number * x >> 20)
+
+    def list_bins(self):
+        start = 0
+        while start <= self.high:
+            reach = min(start + self.allowed(start), self.high)
+            end = min(reach + self.allowed(reach), self.high)
+            while end < self.high and end + 1 - reach <= self.allowed(end + 1):
+                end += 1
+            middle = (start + end + len(self.starts) % 2) >> 1
+            self.starts.append(start)
+            self.decoded.append(min(max(middle, end - self.allowed(end)), reach))
+            start = end + 1
+
+    def bin(self, x):
+        if self.kind <= 1:
+            return (x + self.limit) // (2 * self.limit + 1)
+        if self.kind == 3:
+            return (2 * (1024 * x - self.zero) + self.number) // (2 * self.number)
+        return x if x < 0 else bisect.bisect_right(self.starts, x) - 1
+
+    def place(self, x):
+        return self.bin(x) + sum(s < x for s in self.sentinels)
+
+    def value(self, level):
+        place = self.base + min(level, self.places - 1)
+        place -= self.places if place > self.last else 0
+        run = next((run for run in self.runs if self.bin(run[1]) + run[2] >= place), self.runs[-1])
+        i = min(max(place - run[2], self.bin(run[0])), self.bin(run[1]))
+        if self.kind <= 1:
+            value = i * (2 * self.limit + 1)
+        elif self.kind == 3:
+            value = (self.zero + i * self.number + 512) >> 10
+        else:
+            value = i if i < 0 else self.decoded[i]
+        return min(max(value, run[0]), run[1])
+
+
+def restore_exact_pixels(bits, frames):
+    order, at, mask = bits.u(5), 0, (1 << 8 * frames.itemsize) - 1
+    for _ in range(bits.eg(0)):
+        at += bits.eg(6)
+        require(at < frames.shape[1], "exact pixels")
+        for frame in frames:
+            value = int(frame[at]) + bits.zz(order) & mask
+            frame[at:at + 1] = np.array([value], f"<u{frames.itemsize}").view(frames.dtype)
+        at += 1
 
 
 # ---------------------------------------------------------------------------------------------- §5.4 mask
@@ -503,7 +589,7 @@ def read_sections(payload):
         require(at + 5 <= len(payload), "section head")
         number, length = struct.unpack_from("<BI", payload, at)
         require(number > last and at + 5 + length <= len(payload), "sections")
-        require(number in (1, 2, 3, 4, 5, 6, 16) or number >= 128, f"section {number}", "unsupported_feature")
+        require(number in (1, 2, 3, 4, 5, 6, 7, 16) or number >= 128, f"section {number}", "unsupported_feature")
         sections[number], last, at = payload[at + 5:at + 5 + length], number, at + 5 + length
     require(4 in sections and 16 in sections, "a section is missing")
     return sections
@@ -561,7 +647,11 @@ def decode_predicted(header, payload, state):
         frames = [state.pixels(decode_smooth(state, group, itertools.cycle(streams))) for _ in range(header.frames)]
     for stream in streams:
         require(stream.at == len(stream.words) and (stream.x == START).all(), "the lanes' end")
-    return np.stack(frames)
+    pixels = np.stack(frames)
+    if 7 in sections:
+        require(state.levels.lossy is not None, "exact pixels without a lossy map")
+        from_bits(sections[7], restore_exact_pixels, pixels.reshape(len(pixels), -1))
+    return pixels
 
 
 def decode_block(block, state):

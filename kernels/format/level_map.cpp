@@ -65,24 +65,10 @@ void store_pixel(Dtype dtype, std::byte* pixel, std::int64_t value) noexcept {
   }
 }
 
-namespace {
-
-std::shared_ptr<const LossyLevels> lossy_levels(const LevelMap& map, Dtype dtype, const LossyLevels* before) {
-  const bool same =
-      before != nullptr && before->bins()->bound() == map.bound && before->bins()->dtype() == dtype;
-  return std::make_shared<const LossyLevels>(
-      map, same ? before->bins() : std::make_shared<const LossBins>(map.bound, dtype));
-}
-
-}  // namespace
-
-LevelCodec::LevelCodec(const LevelMap& map, Dtype dtype, const LevelCodec* before)
-    : map_(map), dtype_(dtype) {
+LevelCodec::LevelCodec(const LevelMap& map, Dtype dtype) : map_(map), dtype_(dtype) {
   level_mask_ = static_cast<std::uint32_t>((std::uint64_t{1} << map.level_bits) - 1);
   if (map.kind == LevelMapKind::lossy) {
-    const bool same = before != nullptr && before->map_ == map && before->dtype_ == dtype;
-    lossy_ =
-        same ? before->lossy_ : lossy_levels(map, dtype, before == nullptr ? nullptr : before->lossy_.get());
+    lossy_ = LossyLevels::of(map, dtype);
     return;
   }
   const std::uint32_t first_sentinel = map.first_sentinel_level();

@@ -59,8 +59,7 @@ struct ValueRange {
 class LevelCodec {
  public:
   LevelCodec() = default;
-  /// `before` may lend its bins: those of a 32-bit type take up to 0.1 s to make.
-  LevelCodec(const LevelMap& map, Dtype dtype, const LevelCodec* before = nullptr);
+  LevelCodec(const LevelMap& map, Dtype dtype);
 
   [[nodiscard]] const LevelMap& map() const noexcept { return map_; }
   /// True where every value of `dtype` has a level: nothing needs to be checked.

@@ -4,6 +4,7 @@
 #include "kernels/format/lossy_levels.hpp"
 
 #include <algorithm>
+#include <mutex>
 
 #include "common/base/bytes.hpp"
 #include "common/base/check.hpp"
@@ -13,7 +14,53 @@ namespace {
 
 constexpr std::size_t kWideEntries = 65536;
 
+// The last levels asked for, the latest first. Bins of a 32-bit list take up to 0.1 s to make.
+class Kept {
+ public:
+  std::shared_ptr<const LossyLevels> find(const LevelMap& map, Dtype dtype,
+                                          std::shared_ptr<const LossBins>& bins) {
+    const std::lock_guard lock(mutex_);
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+      if (entries_[i].dtype != dtype || !(entries_[i].map.bound == map.bound)) continue;
+      bins = entries_[i].bins;
+      if (!(entries_[i].map == map)) continue;
+      std::rotate(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(i),
+                  entries_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+      return entries_.front().levels;
+    }
+    return nullptr;
+  }
+
+  void keep(const LevelMap& map, Dtype dtype, std::shared_ptr<const LossBins> bins,
+            std::shared_ptr<const LossyLevels> levels) {
+    const std::lock_guard lock(mutex_);
+    entries_.insert(entries_.begin(), {map, dtype, std::move(bins), std::move(levels)});
+    if (entries_.size() > kKept) entries_.pop_back();
+  }
+
+ private:
+  static constexpr std::size_t kKept = 8;
+  struct Entry {
+    LevelMap map;
+    Dtype dtype;
+    std::shared_ptr<const LossBins> bins;
+    std::shared_ptr<const LossyLevels> levels;
+  };
+  std::mutex mutex_;
+  std::vector<Entry> entries_;
+};
+
 }  // namespace
+
+std::shared_ptr<const LossyLevels> LossyLevels::of(const LevelMap& map, Dtype dtype) {
+  static Kept kept;
+  std::shared_ptr<const LossBins> bins;
+  if (auto levels = kept.find(map, dtype, bins)) return levels;
+  if (bins == nullptr) bins = std::make_shared<const LossBins>(map.bound, dtype);
+  auto levels = std::make_shared<const LossyLevels>(map, bins);
+  kept.keep(map, dtype, std::move(bins), levels);
+  return levels;
+}
 
 bool lossy_map_fits(const LevelMap& map, Dtype dtype) {
   // A list of 32-bit bins is long to make and always fits: 2^31 negative values and 2^21 bins.

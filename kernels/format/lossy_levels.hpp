@@ -28,10 +28,12 @@ namespace ff::kernels {
 /// hold, which for types up to 16 bits is every value there is. Shared by copies of a LevelCodec; read-only.
 class LossyLevels {
  public:
-  /// Precondition: the map is of kind lossy and fits (lossy_map_fits).
+  /// The levels of a map: made once and kept while one of the last eight asked for, so that all tiles and windows of a
+  /// stream share them. May be called from any thread. Precondition: kind lossy, and the map fits (lossy_map_fits).
+  [[nodiscard]] static std::shared_ptr<const LossyLevels> of(const LevelMap& map, Dtype dtype);
+
   LossyLevels(const LevelMap& map, std::shared_ptr<const LossBins> bins);
 
-  [[nodiscard]] const std::shared_ptr<const LossBins>& bins() const noexcept { return bins_; }
   [[nodiscard]] bool has_level(std::int64_t value) const noexcept;
   [[nodiscard]] std::uint32_t level(std::int64_t value) const noexcept;
   [[nodiscard]] std::int64_t value(std::uint32_t level) const noexcept;

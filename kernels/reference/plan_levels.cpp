@@ -145,7 +145,7 @@ namespace {
 
 // The bound's bins in place of values, where they are fewer: a bound that leaves nothing to lose needs no lossy map.
 bool plan_lossy(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options, const MaskMap* mask,
-                bool wide, std::int64_t high, const LevelCodec* before, PredictorSetup& setup) {
+                bool wide, std::int64_t high, PredictorSetup& setup) {
   LevelMap& map = setup.levels;
   if (!options.bound) return false;
   map.kind = LevelMapKind::lossy;
@@ -155,12 +155,11 @@ bool plan_lossy(const FrameShape& tile, GroupFrames frames, const EncodeOptions&
     map.bound = {};
     return false;
   }
-  LevelCodec codec(map, tile.dtype, before);
+  const LevelCodec codec(map, tile.dtype);
   if (map.level_bits == 32 && !wide && codec.level(high) < 32768) {
     LevelMap narrow = map;
     narrow.level_bits = 16;
-    const LevelCodec narrow_codec(narrow, tile.dtype, &codec);
-    if (expresses(narrow_codec, frames, mask)) map = narrow;
+    if (expresses(LevelCodec(narrow, tile.dtype), frames, mask)) map = narrow;
   }
   choose_fixed_point(codec.level(high), setup);
   return true;
@@ -169,8 +168,7 @@ bool plan_lossy(const FrameShape& tile, GroupFrames frames, const EncodeOptions&
 }  // namespace
 
 PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
-                          const MaskMap* mask, bool wide, const PlannerMemory& memory,
-                          const LevelCodec* before) {
+                          const MaskMap* mask, bool wide, const PlannerMemory& memory) {
   const ValueRange range = value_range(tile.dtype);
   const auto values = sample_values(tile, frames, options, mask);
   const std::int64_t low = percentile(values, 1), high = percentile(values, 999);
@@ -178,7 +176,7 @@ PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const Enco
   setup.levels.level_bits = static_cast<std::uint8_t>(8 * dtype_bytes(tile.dtype));
   setup.levels.sentinels.assign(options.sentinels.begin(), options.sentinels.end());
   setup.levels.base = choose_base(low, high, range);
-  if (plan_lossy(tile, frames, options, mask, wide, high, before, setup)) return setup;
+  if (plan_lossy(tile, frames, options, mask, wide, high, setup)) return setup;
   const bool give_up = memory.repacked >= kRepackedMax;
   if (!give_up && setup.levels.level_bits <= 16 && looks_like_comb(values)) {
     auto packed = used_values(tile, frames, options, mask, memory, setup.levels.base, percentile(values, 10),

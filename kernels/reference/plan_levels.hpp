@@ -13,10 +13,10 @@ namespace ff::kernels::reference {
 
 /// Chooses map and fixed point; the context source is left to the caller. `wide`: do not narrow 32-bit types. A
 /// list of used values holds those of `memory` too; lists that keep proving too short are given up. With a
-/// bound the map is lossy wherever that leaves fewer levels; `before` may lend its bins (or be null).
+/// bound the map is lossy wherever that leaves fewer levels.
 [[nodiscard]] PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames,
                                         const EncodeOptions& options, const MaskMap* mask, bool wide,
-                                        const PlannerMemory& memory, const LevelCodec* before);
+                                        const PlannerMemory& memory);
 
 /// True where every unmasked pixel of the group has a level.
 [[nodiscard]] bool expresses(const LevelCodec& codec, GroupFrames frames, const MaskMap* mask);

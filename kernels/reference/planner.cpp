@@ -76,13 +76,11 @@ class Planner {
     }
     const bool wide =
         carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
-    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, body_.memory,
-                              body_.predictor ? &body_.predictor->codec : nullptr);
+    plan_->setup = plan_setup(body_.shape, frames_, options_, mask(), wide, body_.memory);
     plan_->setup->source = body_.memory.source;
     if (plan_->profile != Profile::fast) choose_pyramid();
     plan_->mask = mask_;
-    codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype,
-                        body_.predictor ? &body_.predictor->codec : nullptr);
+    codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
   }
 
   // A tile of one row or column has no phases.

@@ -174,5 +174,7 @@ int main(int argc, char** argv) {
   write_defects(folder / "errors", good);
   golden::write_phase_vectors(folder / "vectors");
   golden::write_phase_defects(folder / "errors");
+  golden::write_lossy_vectors(folder / "vectors");
+  golden::write_lossy_defects(folder / "errors");
   return 0;
 }

@@ -2,7 +2,7 @@
 //
 // What the golden blocks' makers share: a window of blocks written to a folder, each with its JSON twin.
 //
-// Not here   what the blocks show (make_vectors.cpp, make_phase_vectors.cpp).
+// Not here   what the blocks show (make_vectors.cpp, make_phase_vectors.cpp, make_lossy_vectors.cpp).
 #pragma once
 
 #include <cstdio>
@@ -43,7 +43,10 @@ inline std::string twin(const BlockInfo& info, const FrameStack& frames, const s
 class Series {
  public:
   Series(fs::path folder, std::string name, const FrameShape& tile)
-      : folder_(std::move(folder)), name_(std::move(name)), state_(*TileState::create(tile)) {}
+      : folder_(std::move(folder)),
+        name_(std::move(name)),
+        state_(*TileState::create(tile)),
+        reader_(*TileState::create(tile)) {}
 
   std::vector<std::byte> add(const FrameStack& frames, GroupPlace place, const std::string& shows,
                              const EncodeOptions& options = {}, int streams = 0) {
@@ -62,7 +65,9 @@ class Series {
     block.resize(*bytes);
     const std::string file = name_ + "-" + std::to_string(blocks_++);
     write_file(folder_ / (file + ".bin"), block);
-    const std::string text = twin(*inspect_block(block), frames, shows, before_);
+    FrameStack decoded(frames.shape, frames.count);
+    FF_CHECK(decode_group(Device::reference, reader_, block, decoded.mutable_views()).ok());
+    const std::string text = twin(*inspect_block(block), decoded, shows, before_);
     write_file(folder_ / (file + ".json"), as_bytes(text));
     before_ = file + ".bin";
     return block;
@@ -72,7 +77,7 @@ class Series {
  private:
   fs::path folder_;
   std::string name_, before_;
-  TileState state_;
+  TileState state_, reader_;
   int blocks_ = 0;
 };
 
@@ -91,5 +96,7 @@ inline void write_defect(const fs::path& to, const std::string& name, const std:
 
 void write_phase_vectors(const fs::path& to);
 void write_phase_defects(const fs::path& to);
+void write_lossy_vectors(const fs::path& to);
+void write_lossy_defects(const fs::path& to);
 
 }  // namespace ff::golden

@@ -24,6 +24,20 @@ inline Result<std::vector<kernels::FrameMix>> mixes_as_sent(const kernels::Predi
                                     anew, std::move(last));
 }
 
+/// Positions in a section of exact pixels that the decoder has accepted.
+inline std::vector<std::uint32_t> exact_positions(ByteSpan section, std::uint32_t frames) {
+  kernels::BitReader in(section);
+  const auto order = static_cast<unsigned>(in.bits(5));
+  std::vector<std::uint32_t> pixels(in.golomb(0));
+  std::uint32_t next = 0;
+  for (std::uint32_t& p : pixels) {
+    p = next + in.golomb(6);
+    for (std::uint32_t t = 0; t < frames; ++t) static_cast<void>(in.golomb(order));
+    next = p + 1;
+  }
+  return pixels;
+}
+
 /// Without the state before it, the mixes of a block that has no setup stay empty.
 inline Result<kernels::EncodePlan> plan_of_block(ByteSpan block, const kernels::TileState* before = nullptr) {
   FF_ASSIGN(const kernels::BlockHeader header, kernels::parse_block_header(block));
@@ -40,6 +54,8 @@ inline Result<kernels::EncodePlan> plan_of_block(ByteSpan block, const kernels::
   plan.mask = payload.mask;
   plan.group = payload.group;
   plan.tables = payload.tables;
+  if (payload.exact_pixels)
+    plan.exact_pixels = exact_positions(*payload.exact_pixels, header.present_frames());
   if (payload.mix_bits && (payload.setup || before != nullptr)) {
     FF_ASSIGN(plan.mixes, mixes_as_sent(payload, header, before));
   }

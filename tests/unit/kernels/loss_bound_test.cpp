@@ -54,7 +54,8 @@ std::size_t broken_values(Dtype dtype, const LevelMap& map) {
     const bool top = std::uint64_t{level} >= (std::uint64_t{1} << map.level_bits) - map.sentinels.size();
     const bool turned = !sentinel && std::ranges::find(map.sentinels, decoded) != map.sentinels.end();
     const bool good = codec.has_level(x) && top == sentinel && !turned &&
-                      (sentinel ? decoded == x : keeps_promise(map.bound, x, decoded));
+                      (sentinel ? decoded == x : keeps_promise(map.bound, x, decoded)) &&
+                      codec.level(decoded) == level;
     broken += good ? 0 : 1;
   }
   return broken;
