@@ -157,6 +157,7 @@ class LevelMap:
 
     def values(self, levels):
         """Levels (int64 array) to pixel values, modulo the pixel type."""
+        levels = levels & ((1 << self.level_bits) - 1)
         if self.lossy is not None:
             distinct, at = np.unique(levels, return_inverse=True)
             values = np.array([self.lossy.value(int(level)) for level in distinct])[at].reshape(levels.shape)

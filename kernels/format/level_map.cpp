@@ -191,22 +191,23 @@ void offset_levels(const LevelMap& map, std::span<const LevelCodec::Moved> moved
   }
 }
 
+// A hostile string can give 8-bit levels above 255: they count modulo 256.
 template <typename Pixel, typename Level>
 void offset_values(const LevelMap& map, std::span<const LevelCodec::Moved> moved, const Level* levels,
                    std::size_t count, std::byte* pixels) noexcept {
   const auto base = static_cast<Pixel>(map.base);
+  const auto top = static_cast<Level>((std::uint64_t{1} << map.level_bits) - 1);
   for (std::size_t i = 0; i < count; ++i) {
-    store_le(pixels + i * sizeof(Pixel), static_cast<Pixel>(static_cast<Pixel>(levels[i]) + base));
+    store_le(pixels + i * sizeof(Pixel), static_cast<Pixel>(static_cast<Pixel>(levels[i] & top) + base));
   }
   const auto replace = [&](Level level, Pixel value) {
     for (std::size_t i = 0; i < count; ++i) {
       const Pixel now = load_le<Pixel>(pixels + i * sizeof(Pixel));
-      store_le(pixels + i * sizeof(Pixel), levels[i] == level ? value : now);
+      store_le(pixels + i * sizeof(Pixel), (levels[i] & top) == level ? value : now);
     }
   };
   for (const auto& move : moved)
     replace(static_cast<Level>(move.to), static_cast<Pixel>(map.base + move.from));
-  const auto top = static_cast<Level>((std::uint64_t{1} << map.level_bits) - 1);
   for (std::size_t j = 0; j < map.sentinels.size(); ++j) {
     replace(static_cast<Level>(top - j), static_cast<Pixel>(map.sentinels[j]));
   }

@@ -41,13 +41,16 @@ class Run:
 
     def fuzz(self, work: Path) -> None:
         folder = work / self.name
-        folder.mkdir(parents=True)
+        for place in (folder, CORPUS / self.name):
+            place.mkdir(parents=True, exist_ok=True)
         self.finds.mkdir(parents=True, exist_ok=True)
         subprocess.run([self.program], env={**os.environ, "FF_FUZZ_WRITE_SEEDS": str(folder)}, check=True)
+        memory = {"TMPDIR": "/dev/shm"} if Path("/dev/shm").is_dir() else {}  # for targets that work on files
         start = time.monotonic()
         done = subprocess.run([self.program, *LIMITS, f"-max_total_time={max(1, round(self.seconds))}",
                                f"-artifact_prefix={self.finds}/", folder, CORPUS / self.name],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              env={**os.environ, **memory})
         self.took, self.log, self.failed = time.monotonic() - start, done.stdout, done.returncode != 0
         counted = re.search(r"number_of_executed_units: (\d+)", done.stdout)
         self.inputs = int(counted[1]) if counted else 0
