@@ -38,9 +38,9 @@ enum class Feature : std::uint32_t {
   probability_12 = 1u << 4,
   neural = 1u << 6,
 };
-inline constexpr std::uint32_t kKnownRequiredFeatures =
-    static_cast<std::uint32_t>(Feature::four_phases) | static_cast<std::uint32_t>(Feature::lossy) |
-    static_cast<std::uint32_t>(Feature::probability_12);
+inline constexpr std::uint32_t kKnownRequiredFeatures = static_cast<std::uint32_t>(Feature::four_phases) |
+                                                        static_cast<std::uint32_t>(Feature::lossy) |
+                                                        static_cast<std::uint32_t>(Feature::probability_12);
 
 struct BlockHeader {
   std::uint32_t required = 0;
