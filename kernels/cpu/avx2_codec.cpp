@@ -7,6 +7,8 @@
 #include <memory>
 
 #include "kernels/cpu/cpu_paths.hpp"
+#include "kernels/cpu/phase_levels.hpp"
+#include "kernels/reference/phases.hpp"
 
 // From here on this file's own functions are compiled for AVX2; what the headers above define is not.
 #pragma GCC push_options

@@ -8,7 +8,6 @@
 #include <string_view>
 
 #include "kernels/cpu/cpu_paths.hpp"
-#include "kernels/reference/codec_reference.hpp"
 
 namespace ff::kernels::cpu {
 namespace {
@@ -60,23 +59,27 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   }
 }
 
-// The plain loops have no phases yet: they take the reference's.
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
                                                                      const GroupCoding& coding,
                                                                      GroupFrames frames,
                                                                      std::size_t bytes_max) {
+  switch (path_for(body.predictor->setup)) {
 #if defined(__x86_64__)
-  if (path_for(body.predictor->setup) == Path::avx512)
-    return avx512::encode_phases(body, coding, frames, bytes_max);
+    case Path::avx512: return avx512::encode_phases(body, coding, frames, bytes_max);
+    case Path::avx2: return avx2::encode_phases(body, coding, frames, bytes_max);
 #endif
-  return reference::encode_phases(body, coding, frames, bytes_max);
+    default: return generic::encode_phases(body, coding, frames, bytes_max);
+  }
 }
 
 Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  switch (path_for(body.predictor->setup)) {
 #if defined(__x86_64__)
-  if (path_for(body.predictor->setup) == Path::avx512) return avx512::decode_phases(body, payload, frames);
+    case Path::avx512: return avx512::decode_phases(body, payload, frames);
+    case Path::avx2: return avx2::decode_phases(body, payload, frames);
 #endif
-  return reference::decode_phases(body, payload, frames);
+    default: return generic::decode_phases(body, payload, frames);
+  }
 }
 
 }  // namespace ff::kernels::cpu

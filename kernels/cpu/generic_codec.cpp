@@ -7,6 +7,8 @@
 #include <memory>
 
 #include "kernels/cpu/cpu_paths.hpp"
+#include "kernels/cpu/phase_levels.hpp"
+#include "kernels/reference/phases.hpp"
 
 namespace ff::kernels::cpu::generic {
 

@@ -11,13 +11,13 @@
 
 #include "kernels/cpu/generic_lanes.inl"
 #include "kernels/cpu/generic_predict.inl"
+#include "kernels/cpu/generic_streams.inl"
 
 // Symbols (context << 8 | token) and levels of a whole group, frame after frame.
 template <typename Level>
 struct GroupTokens {
   std::unique_ptr<std::uint32_t[]> symbols;
   std::unique_ptr<Level[]> levels;
-  bool masked = false;
 };
 
 template <typename Level>
@@ -34,9 +34,8 @@ template <typename Level>
 GroupTokens<Level> tokenize_group(TileState::Body& body, const GroupSetup& group, GroupFrames frames) {
   const std::size_t pixels = body.shape.pixels(), cols = body.shape.cols;
   GroupTokens<Level> tokens{std::make_unique_for_overwrite<std::uint32_t[]>(pixels * frames.size()),
-                            std::make_unique_for_overwrite<Level[]>(pixels * frames.size()), false};
+                            std::make_unique_for_overwrite<Level[]>(pixels * frames.size())};
   RowPredictor<Level> predictor(body.shape, *body.predictor, group);
-  tokens.masked = predictor.masked();
   std::vector<Level> bases(cols + kRowPadding);
   for (std::size_t t = 0; t < frames.size(); ++t) {
     for (std::uint32_t row = 0; row < body.shape.rows; ++row) {
@@ -52,64 +51,6 @@ GroupTokens<Level> tokenize_group(TileState::Body& body, const GroupSetup& group
   return tokens;
 }
 
-// All streams of a group, each writing downwards in memory of its own that no frame can overrun.
-template <typename Level>
-class StreamEncoder {
- public:
-  StreamEncoder(const PredictorState& state, std::size_t streams, std::size_t pixels, std::size_t bytes_max)
-      : entries_(encoder_entries(*state.tables, state.setup.levels.level_bits)),
-        bits_(state.tables->bits),
-        pixels_(pixels),
-        bytes_max_(bytes_max) {
-    const std::size_t frame_words = (pixels / kLanes / streams + 2) * 3 * kLanes;
-    words_max_ = bytes_max / 2 + frame_words + 2 * kLanes;
-    memory_ = std::make_unique_for_overwrite<std::uint16_t[]>(streams * words_max_);
-    streams_.resize(streams);
-    for (std::size_t s = 0; s < streams; ++s) {
-      streams_[s].state.fill(kLaneStart);
-      streams_[s].out = end_of(s);
-    }
-  }
-
-  /// False once a stream alone is larger than the group may become.
-  [[nodiscard]] bool put_frame(const std::uint32_t* symbols, const Level* levels, bool masked) noexcept {
-    for (std::size_t g = (pixels_ + kLanes - 1) / kLanes; g-- > 0;) {
-      const std::size_t at = g * kLanes, count = std::min(kLanes, pixels_ - at);
-      auto& stream = streams_[g % streams_.size()];
-      if (count == kLanes && !masked) {
-        stream.template put_group<true>(symbols + at, levels + at, count, entries_.data(), bits_);
-      } else {
-        stream.template put_group<false>(symbols + at, levels + at, count, entries_.data(), bits_);
-      }
-    }
-    for (std::size_t s = 0; s < streams_.size(); ++s) {
-      if (2 * static_cast<std::size_t>(end_of(s) - streams_[s].out) > bytes_max_) return false;
-    }
-    return true;
-  }
-
-  [[nodiscard]] std::vector<std::vector<std::uint16_t>> finish() {
-    std::vector<std::vector<std::uint16_t>> words(streams_.size());
-    for (std::size_t s = 0; s < streams_.size(); ++s) {
-      streams_[s].out -= 2 * kLanes;
-      std::memcpy(streams_[s].out, streams_[s].state.data(), 4 * kLanes);
-      words[s].assign(streams_[s].out, end_of(s));
-    }
-    return words;
-  }
-
- private:
-  [[nodiscard]] std::uint16_t* end_of(std::size_t s) const noexcept {
-    return memory_.get() + (s + 1) * words_max_;
-  }
-
-  std::vector<EncoderEntry> entries_;
-  unsigned bits_;
-  std::size_t pixels_, bytes_max_, words_max_ = 0;
-  std::unique_ptr<std::uint16_t[]> memory_;
-  std::vector<EncoderStream<Level>> streams_;
-};
-
 template <typename Level>
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
                                                                     const GroupCoding& coding,
@@ -120,8 +61,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::B
   StreamEncoder<Level> encoder(*body.predictor, coding.group.streams, pixels, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
     const std::size_t at = t * pixels;
-    if (!encoder.put_frame(tokens.symbols.get() + at, tokens.levels.get() + at, tokens.masked))
-      return std::nullopt;
+    if (!encoder.put_frame(tokens.symbols.get() + at, tokens.levels.get() + at, pixels)) return std::nullopt;
   }
   return encoder.finish();
 }
@@ -135,25 +75,14 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
   const auto bases = std::make_unique_for_overwrite<Level[]>(pixels);
   const auto levels = std::make_unique_for_overwrite<Level[]>(pixels);
   RowPredictor<Level> predictor(tile, state, payload.group);
-  const auto entries = decoder_entries(*state.tables);
-  const unsigned bits = state.tables->bits;
-  std::array<DecoderStream<Level>, kStreamsMax> streams;
-  for (std::size_t s = 0; s < payload.group.streams; ++s) streams[s].open(payload.streams[s]);
+  StreamDecoders<Level> decoder(state, payload);
   for (const MutableFrameView& frame : frames) {
     for (std::uint32_t row = 0; row < tile.rows; ++row) {
       predictor.predict_row(row, contexts.get() + row * cols, bases.get() + row * cols);
     }
     for (std::size_t g = 0; g < groups; ++g) {
       const std::size_t at = g * kLanes, count = std::min(kLanes, pixels - at);
-      auto& stream = streams[g % payload.group.streams];
-      const std::uint8_t level_bits = state.setup.levels.level_bits;
-      if (count == kLanes && !predictor.masked()) {
-        stream.template get_group<true>(contexts.get() + at, bases.get() + at, levels.get() + at, count,
-                                        entries.data(), bits, level_bits);
-      } else {
-        stream.template get_group<false>(contexts.get() + at, bases.get() + at, levels.get() + at, count,
-                                         entries.data(), bits, level_bits);
-      }
+      decoder.get_group(g, contexts.get() + at, bases.get() + at, levels.get() + at, count);
     }
     for (std::uint32_t row = 0; row < tile.rows; ++row) {
       predictor.learn_row(row, levels.get() + row * cols);
@@ -161,14 +90,7 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
     }
     predictor.end_frame();
   }
-  for (std::size_t s = 0; s < payload.group.streams; ++s) {
-    const bool at_start =
-        std::ranges::all_of(streams[s].state, [](std::uint32_t x) { return x == kLaneStart; });
-    if (streams[s].ran_out || streams[s].in != streams[s].end || !at_start) {
-      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-    }
-  }
-  return {};
+  return decoder.end();
 }
 
 std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
@@ -185,3 +107,6 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   return wide ? decode_typed<std::uint32_t>(body, payload, frames)
               : decode_typed<std::uint16_t>(body, payload, frames);
 }
+
+#include "kernels/cpu/generic_phase_rows.inl"
+#include "kernels/cpu/generic_phases.inl"

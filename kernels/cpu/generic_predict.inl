@@ -26,8 +26,6 @@ class RowPredictor {
     if (state.mask != nullptr) mask_ = state.mask->classes.data();
   }
 
-  [[nodiscard]] bool masked() const noexcept { return mask_ != nullptr; }
-
   void predict_row(std::uint32_t row, std::uint32_t* contexts, Level* bases) noexcept {
     const bool by_scale = !state_.scale.empty();
     std::uint16_t* expected = expected_row(row);
