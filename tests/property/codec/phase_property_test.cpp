@@ -6,6 +6,7 @@
 
 #include <catch2/catch.hpp>
 
+#include "tests/support/block_sections.hpp"
 #include "tests/support/forced_block.hpp"
 #include "tests/support/group_examples.hpp"
 #include "tests/support/phase_plans.hpp"
@@ -60,4 +61,39 @@ void check_window(std::uint64_t seed) {
 TEST_CASE("any plan of the phases comes back exactly, equal on every device and across a change of device",
           "[property][phases]") {
   for (std::uint64_t seed = 1; seed <= 400; ++seed) check_window(seed);
+}
+
+TEST_CASE("random damage to blocks of the phases gives an error or the exact pixels", "[property][phases]") {
+  TestRandom random(98);
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const Example example = tests::make_example(seed, 2);
+    auto writer = *TileState::create(example.tile);
+    const auto views = example.frames.views();
+    const GroupPlace place{0, static_cast<std::uint8_t>(example.window),
+                           ~std::uint64_t{0} >> (64 - example.window), true};
+    tests::PhaseWishes wishes;
+    wishes.sentinels = example.sentinels;
+    wishes.mask = example.mask;
+    const EncodePlan plan = tests::random_phase_plan(writer, place, views, random, wishes);
+    const tests::Sections good =
+        tests::sections_of_block(tests::forced_block(Device::cpu, writer, plan, views));
+    auto again = *TileState::create(example.tile);
+    const auto block = tests::forced_block(Device::reference, again, plan, views);
+    for (int round = 0; round < 60; ++round) {
+      tests::Sections damaged = good;
+      auto section = damaged.begin();
+      std::advance(section, static_cast<std::ptrdiff_t>(random.below(damaged.size())));
+      std::vector<std::byte>& bytes = section->second;
+      for (std::uint64_t flips = random.below(4); flips > 0 && !bytes.empty(); --flips)
+        bytes[random.below(bytes.size())] ^= static_cast<std::byte>(1u << random.below(8));
+      if (random.below(8) == 0) bytes.resize(random.below(bytes.size() + 3));
+      const auto hostile = tests::with_sections(block, damaged);
+      for (const Device device : {Device::reference, Device::cpu}) {
+        auto reader = *TileState::create(example.tile);
+        FrameStack decoded(example.tile, example.window);
+        const auto status = decode_group(device, reader, hostile, decoded.mutable_views());
+        if (status.ok()) CHECK(decoded.pixels == example.frames.pixels);
+      }
+    }
+  }
 }
