@@ -160,7 +160,14 @@ Status interpret(BenchArguments& arguments) {
   return {};
 }
 
-/// Measures everything that was asked for; prints each recording's table as soon as it is there.
+Status write_text(const std::string& path, const std::string& text) {
+  FF_ASSIGN(PartFile file, PartFile::create(path, true));
+  FF_TRY(file.write(as_bytes(text)));
+  return file.commit();
+}
+
+/// Measures everything that was asked for; prints each recording's table as soon as it is there, and saves the
+/// report so far, so that a long run that is stopped has not run for nothing.
 class Measurement {
  public:
   Measurement(const BenchArguments& arguments, std::vector<std::string> sources)
@@ -174,21 +181,26 @@ class Measurement {
   }
 
   Status run(CodecBenchReport& report) {
-    for (const std::string& source : sources_)
-      FF_TRY(keep(report.recordings,
+    for (const std::string& source : sources_) {
+      FF_TRY(keep(report, report.recordings,
                   [&](const auto& step) { return bench_recording(source, arguments_.bench, step); }));
-    for (const SimulatedSet& set : sweep_)
-      FF_TRY(
-          keep(report.sweep, [&](const auto& step) { return bench_simulated(set, arguments_.bench, step); }));
-    for (const SimulatedSet& set : detectors_)
-      FF_TRY(
-          keep(report.cores, [&](const auto& step) { return bench_simulated(set, arguments_.bench, step); }));
-    return {};
+    }
+    FF_TRY(run_sets(report, sweep_, report.sweep));
+    return run_sets(report, detectors_, report.cores);
   }
 
  private:
+  Status run_sets(CodecBenchReport& report, const std::vector<SimulatedSet>& sets,
+                  std::vector<RecordingBench>& benches) {
+    for (const SimulatedSet& set : sets) {
+      FF_TRY(keep(report, benches,
+                  [&](const auto& step) { return bench_simulated(set, arguments_.bench, step); }));
+    }
+    return {};
+  }
+
   template <typename Work>
-  Status keep(std::vector<RecordingBench>& benches, const Work& work) {
+  Status keep(const CodecBenchReport& report, std::vector<RecordingBench>& benches, const Work& work) {
     Result<RecordingBench> bench = [&] {
       ProgressBar progress("measuring", total_, !arguments_.quiet);
       progress.update(done_);
@@ -200,7 +212,7 @@ class Measurement {
       std::fflush(stdout);
     }
     benches.push_back(std::move(*bench));
-    return {};
+    return arguments_.save.empty() ? Status{} : write_text(arguments_.save, bench_json(report));
   }
 
   const BenchArguments& arguments_;
@@ -208,12 +220,6 @@ class Measurement {
   std::vector<SimulatedSet> sweep_, detectors_;
   std::uint64_t total_ = 0, done_ = 0;
 };
-
-Status write_text(const std::string& path, const std::string& text) {
-  FF_ASSIGN(PartFile file, PartFile::create(path, true));
-  FF_TRY(file.write(as_bytes(text)));
-  return file.commit();
-}
 
 Status write_documents(const BenchArguments& arguments) {
   const std::string report = arguments.from.empty() ? arguments.save : arguments.from;
@@ -235,8 +241,7 @@ int measure(const BenchArguments& arguments, const std::string& command) {
     return report_error(kName, measured.error());
   if (arguments.json) std::fputs(bench_json(report).c_str(), stdout);
   Status written;
-  if (!arguments.save.empty()) written = write_text(arguments.save, bench_json(report));
-  if (written.ok() && !arguments.sizes.empty()) written = write_text(arguments.sizes, sizes_csv(report));
+  if (!arguments.sizes.empty()) written = write_text(arguments.sizes, sizes_csv(report));
   if (!written.ok()) return report_no_output(kName, written.error());
   if (!any_failed(report)) return kExitDone;
   return report_error(kName,
