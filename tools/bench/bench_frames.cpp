@@ -30,9 +30,9 @@ std::string name_of(const std::string& source) {
 }
 
 template <typename Pixel>
-void append_values(const std::vector<std::byte>& pixels, std::vector<std::int64_t>& values) {
+void append_values(ByteSpan pixels, std::vector<std::int64_t>& values) {
   const std::span typed(reinterpret_cast<const Pixel*>(pixels.data()), pixels.size() / sizeof(Pixel));
-  values.assign(typed.begin(), typed.end());
+  values.insert(values.end(), typed.begin(), typed.end());
 }
 
 }  // namespace
@@ -57,16 +57,20 @@ Result<BenchFrames> load_bench_frames(const std::string& source, std::uint64_t f
   return frames;
 }
 
+void append_pixel_values(Dtype dtype, ByteSpan pixels, std::vector<std::int64_t>& values) {
+  switch (dtype) {
+    case Dtype::u8: return append_values<std::uint8_t>(pixels, values);
+    case Dtype::i8: return append_values<std::int8_t>(pixels, values);
+    case Dtype::u16: return append_values<std::uint16_t>(pixels, values);
+    case Dtype::i16: return append_values<std::int16_t>(pixels, values);
+    case Dtype::u32: return append_values<std::uint32_t>(pixels, values);
+    default: return append_values<std::int32_t>(pixels, values);
+  }
+}
+
 std::vector<std::int64_t> pixel_values(const BenchFrames& frames) {
   std::vector<std::int64_t> values;
-  switch (frames.info.shape.dtype) {
-    case Dtype::u8: append_values<std::uint8_t>(frames.pixels, values); break;
-    case Dtype::i8: append_values<std::int8_t>(frames.pixels, values); break;
-    case Dtype::u16: append_values<std::uint16_t>(frames.pixels, values); break;
-    case Dtype::i16: append_values<std::int16_t>(frames.pixels, values); break;
-    case Dtype::u32: append_values<std::uint32_t>(frames.pixels, values); break;
-    default: append_values<std::int32_t>(frames.pixels, values); break;
-  }
+  append_pixel_values(frames.info.shape.dtype, frames.pixels, values);
   return values;
 }
 

@@ -33,7 +33,9 @@ inline constexpr std::uint64_t kBenchBytesMax = 4ull << 30;
 /// Bits a pixel that a code for single pixels, knowing the histogram of all frames, needs at least.
 [[nodiscard]] double order0_bits_per_pixel(const BenchFrames& frames);
 
-/// The pixels as whole numbers; frames of 8, 16 and 32 bits.
+/// Appends pixels as whole numbers; types of 8, 16 and 32 bits.
+void append_pixel_values(Dtype dtype, ByteSpan pixels, std::vector<std::int64_t>& values);
+/// All of them.
 [[nodiscard]] std::vector<std::int64_t> pixel_values(const BenchFrames& frames);
 
 /// All in a folder: FOLDER/NAME/NAME.json and FOLDER/NAME.json, in ascending order.

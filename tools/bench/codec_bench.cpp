@@ -67,12 +67,27 @@ void measure_lossless(const BenchFrames& frames, const CodecBenchOptions& option
   add_tezip(frames, options, 0, bench.results, on_step);
 }
 
+void add_own(const BenchFrames& frames, const CodecBenchOptions& options, const LossyBound& bound,
+             const ValueRange& range, std::vector<Measured>& results, const Step& on_step) {
+  const auto declared = declared_bound(bound, range, frames.info.shape.dtype);
+  OwnCodecOptions own = options.own;
+  if (declared.ok()) own.bound = *declared;
+  for (const kernels::Profile profile : options.profiles) {
+    const std::string name(kernels::to_string(profile));
+    results.push_back(declared.ok() ? measure_own_codec(frames, profile, own)
+                                    : not_measured(name, "Foreframe " + name, MeasureState::not_possible,
+                                                   declared.error().message));
+    on_step(results.back().label);
+  }
+}
+
 void measure_lossy(const BenchFrames& frames, const CodecBenchOptions& options, RecordingBench& bench,
                    const Step& on_step) {
   if (options.bounds.empty()) return;
   const ValueRange range = range_without_sentinels(frames);
   for (const LossyBound& bound : options.bounds) {
     LossyBench lossy{bound, absolute_bound(bound, range), {}};
+    add_own(frames, options, bound, range, lossy.results, on_step);
     if (lossy.absolute) {
       add_python(frames, options, true, *lossy.absolute, lossy.results, on_step);
       add_tezip(frames, options, *lossy.absolute, lossy.results, on_step);
@@ -137,9 +152,10 @@ std::size_t bench_steps(const CodecBenchOptions& options) {
     lossless += peer.lossy ? 0 : 1;
     lossy += peer.lossy || peer.codec.starts_with("tezip") ? 1 : 0;
   }
-  const auto bounds = std::ranges::count_if(
+  const auto absolute = std::ranges::count_if(
       options.bounds, [](const LossyBound& bound) { return bound.kind != LossyBound::Kind::square_root; });
-  return lossless + lossy * static_cast<std::size_t>(bounds);
+  return lossless + options.bounds.size() * options.profiles.size() +
+         lossy * static_cast<std::size_t>(absolute);
 }
 
 Result<RecordingBench> bench_recording(const std::string& source, const CodecBenchOptions& options,

@@ -48,6 +48,18 @@ ValueRange range_without_sentinels(const BenchFrames& frames) {
   return range;
 }
 
+Result<kernels::LossBound> declared_bound(const LossyBound& bound, const ValueRange& range, Dtype dtype) {
+  std::string text = bound.text;
+  if (bound.kind == LossyBound::Kind::relative) {
+    if (!text.ends_with('%')) text += '%';
+    text +=
+        "," + std::to_string(range.least) + "," + std::to_string(std::max(range.largest, range.least + 1));
+  }
+  FF_ASSIGN(const kernels::LossBound declared, kernels::parse_loss_bound(text));
+  FF_TRY(kernels::check_loss_bound(declared, dtype));
+  return declared;
+}
+
 std::optional<std::int32_t> absolute_bound(const LossyBound& bound, const ValueRange& range) {
   const auto width = static_cast<double>(range.largest - range.least);
   if (bound.kind == LossyBound::Kind::square_root) return std::nullopt;

@@ -11,6 +11,7 @@
 #include <optional>
 #include <string>
 
+#include "kernels/loss_bound.hpp"
 #include "tools/bench/bench_frames.hpp"
 
 namespace ff::tools {
@@ -30,6 +31,11 @@ struct ValueRange {
   std::int64_t least = 0, largest = 0;
 };
 [[nodiscard]] ValueRange range_without_sentinels(const BenchFrames& frames);
+
+/// As our codec takes it: a relative one with the range that it refers to. Errors: invalid_argument, out_of_range
+/// (pixels of this type can't have it).
+[[nodiscard]] Result<kernels::LossBound> declared_bound(const LossyBound& bound, const ValueRange& range,
+                                                        Dtype dtype);
 
 /// The same bound for every pixel, at least 1; nothing for sqrt.
 [[nodiscard]] std::optional<std::int32_t> absolute_bound(const LossyBound& bound, const ValueRange& range);

@@ -2,7 +2,7 @@
 //
 // Our codec on a recording's frames: windows > groups > tiles, coded and decoded in this process.
 //
-// Every decoded pixel is compared with the original. Times are those of planning, encoding and decoding
+// Every decoded pixel is compared with the original: equal, or within the bound, and sentinels equal always. Times are those of planning, encoding and decoding
 // alone; reading, comparing and memory are not in them.
 #pragma once
 
@@ -18,6 +18,7 @@ struct OwnCodecOptions {
   std::uint32_t group_frames = 0;                 ///< 0: one group a window
   std::uint32_t tile_rows = 0, tile_cols = 0;     ///< 0: the frame, or 512 x 512 above 1 Mpixel
   int repeat = 3;
+  kernels::LossBound bound{};  ///< none: exact
 };
 
 /// State `failed`, with a note, when a pixel differs or a call is refused.

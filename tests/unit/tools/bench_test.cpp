@@ -149,6 +149,34 @@ TEST_CASE("our codec gives the same bytes however often it is measured, and its 
   CHECK(tiled.bytes > once.bytes);
 }
 
+TEST_CASE("within a bound our codec is smaller, and its largest error is what the bound allows at most",
+          "[bench]") {
+  CodecBenchOptions options = quick("none");
+  for (const char* text : {"abs:3", "rel:3%", "sqrt:0.5"}) options.bounds.push_back(*parse_lossy_bound(text));
+  std::size_t steps = 0;
+  const std::string source = "sim:eiger2-16m,rows=80,cols=90,frames=18,rate=20";
+  const auto bench = bench_recording(source, options, [&](const std::string&) { ++steps; });
+  REQUIRE(bench.ok());
+  CHECK(steps == bench_steps(options));
+  REQUIRE(bench->lossy.size() == 3);
+  for (const LossyBench& lossy : bench->lossy) {
+    INFO(lossy.bound.text << " " << lossy.results[0].note);
+    REQUIRE(lossy.results[0].state == MeasureState::measured);
+    CHECK(lossy.results[0].bytes < bench->results[0].bytes);
+    REQUIRE(lossy.results[0].max_error.has_value());
+    CHECK(*lossy.results[0].max_error > 0);
+    if (lossy.absolute) CHECK(*lossy.results[0].max_error <= *lossy.absolute);
+  }
+}
+
+TEST_CASE("a relative bound reaches our codec with the range that it refers to", "[bench]") {
+  const auto bound = declared_bound(*parse_lossy_bound("rel:3"), {-5, 200}, Dtype::i16);
+  REQUIRE(bound.ok());
+  CHECK(kernels::to_string(*bound) == "rel:3%,-5,200");
+  CHECK(declared_bound(*parse_lossy_bound("abs:3"), {0, 0}, Dtype::u16)->limit == 3);
+  CHECK_FALSE(declared_bound(*parse_lossy_bound("sqrt:100"), {0, 9}, Dtype::u16).ok());
+}
+
 TEST_CASE("the sets of simulated frames can be opened, and carry their rates", "[bench]") {
   for (const auto& sets : {photon_sweep(), detector_frames()}) {
     for (const SimulatedSet& set : sets) {
