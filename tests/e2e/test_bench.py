@@ -33,12 +33,13 @@ def test_sizes_are_those_in_git(bin_dir: Path):
     report = bench(bin_dir, str(recording))
     with open(ROOT / "tests" / "bench" / "sizes.csv", newline="", encoding="utf-8") as file:
         row = next(row for row in csv.DictReader(file) if row["recording"] == SMALL)
-    fast = by_codec(report)["fast"]
     assert report["settings"]["window_frames"] == int(row["window_frames"])
-    assert (fast["bytes"], fast["raw_bytes"]) == (int(row["fast_bytes"]), int(row["raw_bytes"]))
-    assert fast["ratio"] == pytest.approx(int(row["raw_bytes"]) / int(row["fast_bytes"]), rel=1e-4)
-    for speed in ("encode_gb_s", "encode_planned_gb_s", "decode_gb_s"):
-        assert 0 < fast[speed]["min"] <= fast[speed]["median"] <= fast[speed]["max"]
+    for profile in ("fast", "small"):
+        ours, wanted = by_codec(report)[profile], int(row[f"{profile}_bytes"])
+        assert (ours["bytes"], ours["raw_bytes"]) == (wanted, int(row["raw_bytes"]))
+        assert ours["ratio"] == pytest.approx(int(row["raw_bytes"]) / wanted, rel=1e-4)
+        for speed in ("encode_gb_s", "encode_planned_gb_s", "decode_gb_s"):
+            assert 0 < ours[speed]["min"] <= ours[speed]["median"] <= ours[speed]["max"]
     for peer in ("bitshuffle-lz4", "bitshuffle-zstd", "zstd-1", "zstd-3", "terse"):
         assert by_codec(report)[peer]["state"] == "measured"
 
@@ -54,8 +55,8 @@ def test_lossy_codecs_keep_the_bound(bin_dir: Path):
     report = bench(bin_dir, SIMULATED, "--peers", "tezip-previous,tezip-mean", "--bound", "abs:2,sqrt:1")
     bounded, root = report["recordings"][0]["lossy"]
     assert bounded["absolute"] == 2 and "absolute" not in root
-    assert [result["codec"] for result in bounded["results"]] == ["fast", "tezip-previous", "tezip-mean"]
-    assert [result["codec"] for result in root["results"]] == ["fast"]
+    assert [result["codec"] for result in bounded["results"]] == ["fast", "small", "tezip-previous", "tezip-mean"]
+    assert [result["codec"] for result in root["results"]] == ["fast", "small"]
     for result in bounded["results"]:
         assert result["max_error"] <= 2
         assert result["bytes"] < by_codec(report)[result["codec"]]["bytes"]

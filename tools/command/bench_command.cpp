@@ -49,7 +49,7 @@ examples:
   foreframe bench codec sim:eiger2-16m,rows=512,cols=512,rate=0.5 --window 64 --bound abs:1
   foreframe bench codec --write docs/benchmarks/codec.md --plots docs/benchmarks
   foreframe bench codec --from docs/benchmarks/codec.json --write docs/benchmarks/codec.md
-  foreframe bench codec --quick --peers none --sizes tests/bench/sizes.csv
+  foreframe bench codec --quick --peers none --profile fast,small --sizes tests/bench/sizes.csv
 
 Exit codes: 0 done; 65 a codec gave back other pixels or failed; 64, 66, 73, 74 as for every command.)";
 
@@ -59,7 +59,7 @@ void declare(CLI::App& app, BenchArguments& arguments) {
       "RECORDING", arguments.sources,
       "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif, sim:PRESET[,key=value...], or a folder of "
       "NAME/NAME.json; default: the folder in FF_DATA_DIR");
-  app.add_option("--profile", arguments.profiles, "profiles, separated by commas; default fast")
+  app.add_option("--profile", arguments.profiles, "profiles, separated by commas; default fast,small")
       ->delimiter(',');
   app.add_option("--peers", arguments.peers, "all (default), fast, none, or a list of PEERS");
   app.add_option("--window", bench.own.window_frames, "frames predicted from each other, 1 to 64; default 16")
@@ -135,7 +135,7 @@ Status interpret(BenchArguments& arguments) {
     bench.own.repeat = 1;
     bench.max_seconds = 0.5;
   }
-  if (arguments.profiles.empty()) arguments.profiles = {"fast"};
+  if (arguments.profiles.empty()) arguments.profiles = {"fast", "small"};
   for (const std::string& name : arguments.profiles) {
     FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(name));
     bench.profiles.push_back(profile);
