@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include "kernels/reference/phases.hpp"
+#include "tests/support/block_sections.hpp"
 #include "tests/support/forced_block.hpp"
 #include "tests/support/group_examples.hpp"
 #include "tests/support/phase_plans.hpp"
@@ -133,4 +134,40 @@ TEST_CASE("a masked pixel takes its expectation, cut to 15 bits", "[phases]") {
   CHECK(state_of_masked({4096, 0, 0, 0}, 0) == 32767);
   CHECK(state_of_masked({2049, 0, 0, 0}, -1) == 16390);  // (2049 x 32767 - 4096 + 2048) >> 12
   CHECK(state_of_masked({16, -16, 0, 0}, 5) == 5);
+}
+
+TEST_CASE("levels that no 8-bit map has mean the same on every device", "[phases]") {
+  // Coded in 16-bit levels without an escape, then declared 8-bit: what lies above 255 comes from tokens alone.
+  const FrameShape tile{Dtype::u16, 37, 70};
+  FrameStack frames(tile, 4);
+  tests::TestRandom random(10);
+  for (std::size_t t = 0; t < frames.count; ++t) {
+    for (std::size_t p = 0; p < tile.pixels(); ++p)
+      frames.set(t, p, 210 + static_cast<std::int64_t>(random.below(90)));
+  }
+  for (const ContextSource source : {ContextSource::rate, ContextSource::scale}) {
+    tests::PhaseWishes wishes;
+    wishes.sensible = true;
+    wishes.source = source;
+    wishes.up = 5;
+    wishes.streams = 1;
+    wishes.levels = LevelMap{16, LevelMapKind::offset, 0, {}, {}};
+    wishes.classes = {{224, true, false, 0}};
+    auto writer = *TileState::create(tile);
+    EncodePlan plan = tests::random_phase_plan(writer, {0, 4, 15, true}, frames.views(), random, wishes);
+    const auto block = tests::forced_block(Device::reference, writer, plan, frames.views());
+    plan.setup->levels.level_bits = 8;
+    tests::Sections sections = tests::sections_of_block(block);
+    sections[SectionId::setup] = tests::sections_of_plan(plan)[SectionId::setup];
+    const auto hostile = tests::with_sections(block, sections);
+    FrameStack reference(tile, 4), cpu(tile, 4);
+    auto reference_state = *TileState::create(tile), cpu_state = *TileState::create(tile);
+    const auto status = decode_group(Device::reference, reference_state, hostile, reference.mutable_views());
+    CHECK(status.error().code == Errc::crc_mismatch);  // of the pixels: every lane ended as it should
+    CHECK(decode_group(Device::cpu, cpu_state, hostile, cpu.mutable_views()).error().code ==
+          Errc::crc_mismatch);
+    CHECK(reference.pixels == cpu.pixels);
+    CHECK(reference.pixels != frames.pixels);
+    CHECK(tests::same_phases(*reference_state.body().predictor->phases, *cpu_state.body().predictor->phases));
+  }
 }
