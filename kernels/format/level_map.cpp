@@ -9,6 +9,7 @@
 
 #include "common/base/bytes.hpp"
 #include "common/base/check.hpp"
+#include "kernels/format/level_rows.hpp"
 #include "kernels/format/lossy_levels.hpp"
 
 namespace ff::kernels {
@@ -166,53 +167,6 @@ std::int64_t LevelCodec::value(std::uint32_t level) const noexcept {
 
 namespace {
 
-// Plain loops over one type each, one rule at a time, so that the compiler vectorizes them.
-template <typename Pixel, typename Level>
-void offset_levels(const LevelMap& map, std::span<const LevelCodec::Moved> moved, const std::byte* pixels,
-                   std::size_t count, Level* levels) noexcept {
-  const auto base = static_cast<Level>(map.base);
-  for (std::size_t i = 0; i < count; ++i) {
-    levels[i] = static_cast<Level>(static_cast<Level>(load_le<Pixel>(pixels + i * sizeof(Pixel))) - base);
-  }
-  if constexpr (sizeof(Pixel) < sizeof(Level)) {
-    for (std::size_t i = 0; i < count; ++i) levels[i] &= static_cast<Level>(static_cast<Pixel>(~Pixel{0}));
-  }
-  for (const auto& move : moved) {
-    const auto from = static_cast<Level>(move.from), to = static_cast<Level>(move.to);
-    for (std::size_t i = 0; i < count; ++i) levels[i] = levels[i] == from ? to : levels[i];
-  }
-  const auto top = static_cast<Level>((std::uint64_t{1} << map.level_bits) - 1);
-  for (std::size_t j = 0; j < map.sentinels.size(); ++j) {
-    const auto sentinel = static_cast<Pixel>(map.sentinels[j]);
-    const auto level = static_cast<Level>(top - j);
-    for (std::size_t i = 0; i < count; ++i) {
-      levels[i] = load_le<Pixel>(pixels + i * sizeof(Pixel)) == sentinel ? level : levels[i];
-    }
-  }
-}
-
-// A hostile string can give 8-bit levels above 255: they count modulo 256.
-template <typename Pixel, typename Level>
-void offset_values(const LevelMap& map, std::span<const LevelCodec::Moved> moved, const Level* levels,
-                   std::size_t count, std::byte* pixels) noexcept {
-  const auto base = static_cast<Pixel>(map.base);
-  const auto top = static_cast<Level>((std::uint64_t{1} << map.level_bits) - 1);
-  for (std::size_t i = 0; i < count; ++i) {
-    store_le(pixels + i * sizeof(Pixel), static_cast<Pixel>(static_cast<Pixel>(levels[i] & top) + base));
-  }
-  const auto replace = [&](Level level, Pixel value) {
-    for (std::size_t i = 0; i < count; ++i) {
-      const Pixel now = load_le<Pixel>(pixels + i * sizeof(Pixel));
-      store_le(pixels + i * sizeof(Pixel), (levels[i] & top) == level ? value : now);
-    }
-  };
-  for (const auto& move : moved)
-    replace(static_cast<Level>(move.to), static_cast<Pixel>(map.base + move.from));
-  for (std::size_t j = 0; j < map.sentinels.size(); ++j) {
-    replace(static_cast<Level>(top - j), static_cast<Pixel>(map.sentinels[j]));
-  }
-}
-
 // Calls with an unsigned pixel type of the dtype's width: levels only depend on the bits.
 template <typename Call>
 void with_pixel_type(Dtype dtype, Call&& call) noexcept {
@@ -231,8 +185,8 @@ void LevelCodec::to_levels(const std::byte* pixels, std::size_t count, Level* le
   if (lossy_) {
     lossy_->levels_of_row(pixels, count, levels);
   } else if (map_.kind == LevelMapKind::packed) {
-    for (std::size_t i = 0; i < count; ++i)
-      levels[i] = static_cast<Level>(level(load_pixel(dtype_, pixels + i * width)));
+    with_pixel_type(dtype_,
+                    [&](auto type) { packed_levels<decltype(type)>(map_, rank_, pixels, count, levels); });
   } else if (identity_ && width == sizeof(Level)) {
     std::memcpy(levels, pixels, count * width);
   } else {
@@ -247,7 +201,7 @@ void LevelCodec::to_values(const Level* levels, std::size_t count, std::byte* pi
   if (lossy_) {
     lossy_->values_of_row(levels, count, pixels);
   } else if (map_.kind == LevelMapKind::packed) {
-    for (std::size_t i = 0; i < count; ++i) store_pixel(dtype_, pixels + i * width, value(levels[i]));
+    with_pixel_type(dtype_, [&](auto type) { packed_values<decltype(type)>(map_, levels, count, pixels); });
   } else if (identity_ && width == sizeof(Level)) {
     std::memcpy(pixels, levels, count * width);
   } else {
