@@ -4,6 +4,7 @@
 #include "kernels/codec.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <optional>
 
@@ -15,6 +16,7 @@
 #include "kernels/format/sections.hpp"
 #include "kernels/predictor_state.hpp"
 #include "kernels/reference/codec_reference.hpp"
+#include "kernels/reference/plan_cells.hpp"
 #include "kernels/reference/planner.hpp"
 
 namespace ff::kernels {
@@ -69,6 +71,7 @@ std::uint32_t required_features(const PredictorState& predictor) noexcept {
   std::uint32_t features = 0;
   if (!predictor.codec.exact()) features |= static_cast<std::uint32_t>(Feature::lossy);
   if (predictor.setup.model == Model::phases) features |= static_cast<std::uint32_t>(Feature::four_phases);
+  if (predictor.setup.model == Model::cells) features |= static_cast<std::uint32_t>(Feature::sparse);
   if (predictor.tables->bits == 12) features |= static_cast<std::uint32_t>(Feature::probability_12);
   return features;
 }
@@ -108,6 +111,7 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
     if (!plan.place.key && memory.repacked < 255) ++memory.repacked;
     memory.packed = plan.setup->levels.packed;
   }
+  memory.model = setup.model;
   if (setup.model == Model::phases) return;
   memory.known = true;
   memory.source = setup.source;
@@ -141,6 +145,23 @@ std::optional<std::size_t> write_predicted(const EncodePlan& plan, const std::ve
   return at;
 }
 
+// The loops of a device for a model.
+struct Coder {
+  decltype(&reference::encode_lanes) encode;
+  decltype(&reference::decode_lanes) decode;
+};
+
+Coder coder_of(Device device, Model model) noexcept {
+  constexpr std::array<Coder, 3> kReference{{{reference::encode_lanes, reference::decode_lanes},
+                                             {reference::encode_phases, reference::decode_phases},
+                                             {reference::encode_cells, reference::decode_cells}}};
+  constexpr std::array<Coder, 3> kCpu{{{cpu::encode_lanes, cpu::decode_lanes},
+                                       {cpu::encode_phases, cpu::decode_phases},
+                                       {cpu::encode_cells, cpu::decode_cells}}};
+  const auto index = static_cast<std::size_t>(model);
+  return device == Device::cpu ? kCpu[index] : kReference[index];
+}
+
 Result<std::size_t> encode_predicted(Device device, TileState& state, const EncodePlan& plan,
                                      GroupFrames frames, MutableByteSpan out) {
   FF_TRY(prepare_predictor(state.body(), plan.setup, plan.prior, plan.mask, plan.tables));
@@ -148,10 +169,8 @@ Result<std::size_t> encode_predicted(Device device, TileState& state, const Enco
   std::vector<FrameMix> mixes = plan.mixes;
   const std::vector<std::byte> mix_bits = write_mixes(state.body(), mixes);
   const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
-  const bool phases = state.body().predictor->phases.has_value();
-  const auto encode = device == Device::cpu ? (phases ? cpu::encode_phases : cpu::encode_lanes)
-                                            : (phases ? reference::encode_phases : reference::encode_lanes);
-  const auto streams = encode(state.body(), coding, frames, raw_bytes);
+  const Coder coder = coder_of(device, state.body().predictor->setup.model);
+  const auto streams = coder.encode(state.body(), coding, frames, raw_bytes);
   const ContextTables* tables = plan.tables ? state.body().predictor->tables.get() : nullptr;
   const LevelCodec& codec = state.body().predictor->codec;
   const std::vector<std::byte> exact = codec.exact() || plan.exact_pixels.empty()
@@ -173,12 +192,9 @@ Status decode_predicted(Device device, TileState& state, const BlockHeader& head
   if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
   FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
   FF_ASSIGN(payload.mixes, read_mixes(state.body(), payload.mix_bits, frames.size()));
-  const bool phases = state.body().predictor->phases.has_value();
-  const auto decode = device == Device::cpu ? (phases ? cpu::decode_phases : cpu::decode_lanes)
-                                            : (phases ? reference::decode_phases : reference::decode_lanes);
   if (payload.exact_pixels && state.body().predictor->codec.exact())
     return fail(Errc::malformed, "block: exact pixels without a lossy level map");
-  FF_TRY(decode(state.body(), payload, frames));
+  FF_TRY(coder_of(device, state.body().predictor->setup.model).decode(state.body(), payload, frames));
   if (payload.exact_pixels) FF_TRY(restore_exact_pixels(*payload.exact_pixels, frames));
   return {};
 }
@@ -198,7 +214,7 @@ Result<EncodePlanPtr> plan_group(const TileState& state, const GroupPlace& place
   FF_TRY(check_sentinels(state.shape(), options));
   if (!dtype_is_float(state.shape().dtype)) FF_TRY(check_loss_bound(options.bound, state.shape().dtype));
   if (options.profile != Profile::raw && !dtype_is_float(state.shape().dtype)) {
-    return reference::plan_predicted(state.body(), place, frames, options);
+    return reference::plan_or_cells(state.body(), place, frames, options, reference::plan_predicted);
   }
   EncodePlanPtr plan(new EncodePlan);
   plan->tile = state.shape();
@@ -230,7 +246,8 @@ Result<std::size_t> encode_group(Device device, TileState& state, const EncodePl
 }
 
 bool can_execute(Device device, const EncodePlan& plan) noexcept {
-  const bool smooth = plan.mixes.empty();
+  const bool cells = plan.tables != nullptr && !plan.tables->value_keys.empty();
+  const bool smooth = plan.mixes.empty() && !cells;
   return device_available(device) && !(smooth && plan.count_frequencies);
 }
 

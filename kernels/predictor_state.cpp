@@ -8,6 +8,12 @@
 #include "kernels/format/prior.hpp"
 
 namespace ff::kernels {
+
+PredictorState::PredictorState() = default;
+PredictorState::PredictorState(PredictorState&&) noexcept = default;
+PredictorState& PredictorState::operator=(PredictorState&&) noexcept = default;
+PredictorState::~PredictorState() = default;
+
 namespace {
 
 void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, const FrameShape& tile,
@@ -15,6 +21,20 @@ void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, c
   plane.assign(tile.pixels() + kStatePadding, 0);
   next.assign(tile.pixels() + kStatePadding, 0);
   if (grid != nullptr) expand_prior(*grid, log2_block, tile, 0, tile.rows, plane.data());
+}
+
+// A cell's level is its sum; 65535 stands for one that teaches nothing, as a sentinel would.
+std::unique_ptr<CellState> fresh_cells(const FrameShape& tile, const PredictorSetup& setup,
+                                       const std::optional<Prior>& prior) {
+  auto cells = std::make_unique<CellState>();
+  PredictorState& image = cells->image;
+  image.setup.up = setup.up;
+  image.setup.levels.sentinels = {kCellUnseen};
+  image.frames = prior ? prior->frames_weight : 0;
+  const FrameShape shape = cell_shape(tile);
+  fill(image.mean, image.mean_next, shape, prior ? &prior->mean : nullptr, prior ? prior->log2_block : 0);
+  cells->last_value.assign(shape.pixels() * kCellPixels, 0);
+  return cells;
 }
 
 PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& setup,
@@ -25,6 +45,10 @@ PredictorState fresh_predictor(const FrameShape& tile, const PredictorSetup& set
   state.frames = prior ? prior->frames_weight : 0;
   if (setup.model == Model::phases) {
     state.phases.emplace(tile.rows, tile.cols, setup.phases);
+    return state;
+  }
+  if (setup.model == Model::cells) {
+    state.cells = fresh_cells(tile, setup, prior);
     return state;
   }
   const unsigned log2_block = prior ? prior->log2_block : 0;
@@ -52,8 +76,18 @@ Status prepare_predictor(TileState::Body& body, const std::optional<PredictorSet
   if (tables != nullptr) predictor.tables = std::move(tables);
   if (predictor.tables == nullptr)
     return fail(Errc::malformed, "block: reuses tables, but none were sent since the reset");
-  // With phases, rate contexts are split by the ratio of scale and rate, which needs no fraction.
   const PredictorSetup& now = predictor.setup;
+  if (now.model == Model::cells) {
+    const auto plain = [](const ContextClass& c) { return !c.residual && !c.split; };
+    if (predictor.tables->value_keys.empty() || !std::ranges::all_of(predictor.tables->classes, plain))
+      return fail(Errc::malformed, "block: cells have plain classes and value tables");
+    predictor.cells->image.tables = predictor.tables;
+    predictor.cells->image.mask = cell_mask(predictor.mask.get(), body.shape);
+    return {};
+  }
+  if (!predictor.tables->value_keys.empty())
+    return fail(Errc::malformed, "block: value tables, which only cells have a use for");
+  // With phases, rate contexts are split by the ratio of scale and rate, which needs no fraction.
   const bool by_fraction = now.model == Model::smooth || now.source == ContextSource::scale;
   const bool any_split =
       std::ranges::any_of(predictor.tables->classes, [](const ContextClass& c) { return c.split; });
@@ -86,6 +120,20 @@ std::vector<std::byte> write_mixes(TileState::Body& body, std::vector<FrameMix>&
                     state.phases->last_mixes, out);
   hold_frame_mixes(mixes, state.frames == 0, state.phases->last_mixes);
   return {out.bytes().begin(), out.bytes().end()};
+}
+
+std::shared_ptr<const MaskMap> cell_mask(const MaskMap* mask, const FrameShape& tile) {
+  if (mask == nullptr) return nullptr;
+  const FrameShape shape = cell_shape(tile);
+  auto cells = std::make_shared<MaskMap>();
+  cells->classes.assign(shape.pixels(), 1);
+  for (std::uint32_t row = 0; row < tile.rows; ++row) {
+    const std::uint8_t* hidden = &mask->classes[std::size_t{row} * tile.cols];
+    std::uint8_t* out = &cells->classes[std::size_t{row / 2} * shape.cols];
+    for (std::uint32_t col = 0; col < tile.cols; ++col) out[col / 2] &= hidden[col] != 0 ? 1 : 0;
+  }
+  const bool any = std::ranges::find(cells->classes, 1) != cells->classes.end();
+  return any ? cells : nullptr;
 }
 
 }  // namespace ff::kernels

@@ -19,9 +19,16 @@
 
 namespace ff::kernels {
 
+struct CellState;
+
 /// The predictor between two frames. `mean` and `scale` are 15-bit fixed point, rows x cols, densely packed,
 /// and have room behind them for a vector that reads past the last pixel.
 struct PredictorState {
+  PredictorState();
+  PredictorState(PredictorState&&) noexcept;
+  PredictorState& operator=(PredictorState&&) noexcept;
+  ~PredictorState();
+
   PredictorSetup setup;
   LevelCodec codec;
   std::shared_ptr<const MaskMap> mask;          ///< null: no pixel is masked
@@ -30,11 +37,22 @@ struct PredictorState {
   std::vector<std::uint16_t> mean, mean_next;
   std::vector<std::uint16_t> scale, scale_next;  ///< empty unless the context source is scale
   std::optional<PhaseState> phases;              ///< model phases: instead of the four above
+  std::unique_ptr<CellState> cells;              ///< model cells: instead of all these
 };
+
+/// The model cells is the model smooth on the image of cells: `image` predicts their sums.
+struct CellState {
+  PredictorState image;  ///< level = a cell's sum; mask: cells without a coded pixel; no phases
+  std::vector<std::uint8_t> last_value;  ///< half octave of each pixel's last value, cell by cell, four each
+};
+
+/// Mask of the image of cells: class 1 where no pixel of the cell is coded; null where there is no such cell.
+[[nodiscard]] std::shared_ptr<const MaskMap> cell_mask(const MaskMap* mask, const FrameShape& tile);
 
 /// What the planner learned from the windows before: never read by a decoder.
 struct PlannerMemory {
   bool known = false;
+  Model model = Model::smooth;
   ContextSource source = ContextSource::rate;
   std::uint8_t level_bits = 0;
   std::vector<std::int64_t> packed;  ///< every value that a list of used values has had

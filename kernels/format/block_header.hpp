@@ -33,14 +33,14 @@ enum class BlockKind : std::uint8_t {
 /// Required feature bits: a reader that does not know one refuses the block by the bit's name.
 enum class Feature : std::uint32_t {
   four_phases = 1u << 0,  ///< model phases: planes, mixes, pyramid key frames
-  sparse = 1u << 2,
+  sparse = 1u << 2,       ///< model cells: 2 x 2 pixels to a symbol, values of larger levels
   lossy = 1u << 3,
   probability_12 = 1u << 4,
   neural = 1u << 6,
 };
-inline constexpr std::uint32_t kKnownRequiredFeatures = static_cast<std::uint32_t>(Feature::four_phases) |
-                                                        static_cast<std::uint32_t>(Feature::lossy) |
-                                                        static_cast<std::uint32_t>(Feature::probability_12);
+inline constexpr std::uint32_t kKnownRequiredFeatures =
+    static_cast<std::uint32_t>(Feature::four_phases) | static_cast<std::uint32_t>(Feature::sparse) |
+    static_cast<std::uint32_t>(Feature::lossy) | static_cast<std::uint32_t>(Feature::probability_12);
 
 struct BlockHeader {
   std::uint32_t required = 0;

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "kernels/format/cell_values.hpp"
+
 namespace ff::kernels {
 namespace {
 
@@ -119,7 +121,7 @@ void write_context_tables(const ContextTables& tables, BitWriter& out) {
     out.bits(c.split ? 1 : 0, 1);
     if (c.residual) out.bits(c.raw_bits, 4);
   }
-  for (const Frequencies& f : tables.frequencies) write_frequencies(f, out);
+  for (std::size_t c = 0; c < tables.pixel_contexts(); ++c) write_frequencies(tables.frequencies[c], out);
 }
 
 Result<ContextTables> parse_context_tables(BitReader& in) {
@@ -147,6 +149,48 @@ Result<ContextTables> parse_context_tables(BitReader& in) {
       return fail(Errc::malformed, "block: a frequency table does not sum to its scale");
   }
   return tables;
+}
+
+std::vector<std::uint8_t> value_contexts(const ContextTables& tables) {
+  std::vector<std::uint8_t> contexts;
+  std::size_t context = tables.pixel_contexts();
+  for (const std::uint8_t keys : tables.value_keys)
+    contexts.insert(contexts.end(), keys, static_cast<std::uint8_t>(context++));
+  return contexts;
+}
+
+void write_value_tables(const ContextTables& tables, BitWriter& out) {
+  std::size_t covered = 0;
+  for (const std::uint8_t keys : tables.value_keys) {
+    covered += keys;
+    out.bits(covered == kValueKeys ? 1 : 0, 1);
+    if (covered != kValueKeys) out.golomb(keys - 1u, kSpanOrder);
+  }
+  for (std::size_t c = tables.pixel_contexts(); c < tables.frequencies.size(); ++c)
+    write_frequencies(tables.frequencies[c], out);
+}
+
+Status parse_value_tables(BitReader& in, ContextTables& tables) {
+  for (std::size_t covered = 0; covered < kValueKeys;) {
+    const bool takes_rest = in.bits(1) == 1;
+    const std::size_t keys = takes_rest ? kValueKeys - covered : std::size_t{in.golomb(kSpanOrder)} + 1;
+    if (!in.ok() || keys > kValueKeys - covered)
+      return fail(Errc::malformed, "block: value contexts overrun their keys");
+    if (tables.frequencies.size() == kContextsMax)
+      return fail(Errc::malformed, "block: more than 64 contexts");
+    tables.value_keys.push_back(static_cast<std::uint8_t>(keys));
+    tables.frequencies.emplace_back();
+    covered += keys;
+  }
+  for (std::size_t c = tables.pixel_contexts(); c < tables.frequencies.size(); ++c) {
+    Frequencies& f = tables.frequencies[c];
+    if (!parse_frequencies(in, tables.bits, f))
+      return fail(Errc::malformed, "block: a frequency table does not sum to its scale");
+    const auto none = [](std::uint16_t n) { return n == 0; };
+    if (!std::all_of(f.begin() + kValueSymbolMax + 1, f.begin() + kEscape, none))
+      return fail(Errc::malformed, "block: a value symbol above 123");
+  }
+  return {};
 }
 
 }  // namespace ff::kernels

@@ -60,8 +60,17 @@ struct ContextTables {
   std::vector<ContextClass> classes;        ///< in bucket order; their spans sum to kBuckets
   std::uint8_t bits = kProbabilityBitsMin;  ///< frequencies sum to 1 << bits: 11 or 12
   std::vector<Frequencies> frequencies;     ///< per context; each f < 1 << bits
+  /// Model cells: how many keys each value context spans (their sum is kValueKeys). These contexts come behind
+  /// those of the classes; empty with the other models.
+  std::vector<std::uint8_t> value_keys;
 
   [[nodiscard]] std::uint32_t scale() const noexcept { return 1u << bits; }
+  /// Contexts of the classes: the first ones.
+  [[nodiscard]] std::size_t pixel_contexts() const noexcept {
+    std::size_t contexts = 0;
+    for (const ContextClass& c : classes) contexts += c.contexts();
+    return contexts;
+  }
 
   friend bool operator==(const ContextTables&, const ContextTables&) = default;
 };
@@ -93,5 +102,13 @@ struct BucketEntry {
 void write_context_tables(const ContextTables& tables, BitWriter& out);
 /// Errors: malformed (spans, counts or sums that no encoder writes).
 [[nodiscard]] Result<ContextTables> parse_context_tables(BitReader& in);
+
+/// The context of each value key, 0 ... kValueKeys - 1; empty without value contexts.
+[[nodiscard]] std::vector<std::uint8_t> value_contexts(const ContextTables& tables);
+
+/// The value contexts: a section of their own (block.md §5.9), behind that of the classes.
+void write_value_tables(const ContextTables& tables, BitWriter& out);
+/// Adds them to `tables`. Errors: malformed.
+[[nodiscard]] Status parse_value_tables(BitReader& in, ContextTables& tables);
 
 }  // namespace ff::kernels

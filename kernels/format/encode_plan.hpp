@@ -14,6 +14,7 @@
 
 #include "kernels/codec.hpp"
 #include "kernels/format/block_header.hpp"
+#include "kernels/format/cell_values.hpp"
 #include "kernels/format/context_tables.hpp"
 #include "kernels/format/level_map.hpp"
 #include "kernels/format/mask_map.hpp"
@@ -32,7 +33,13 @@ enum class ContextSource : std::uint8_t {
 enum class Model : std::uint8_t {
   smooth = 0,  ///< running mean, smoothed over the neighbours; all pixels of a frame at once (profile fast)
   phases = 1,  ///< least-squares mix of the past and of coded neighbours, phase by phase (small, max)
+  cells = 2,   ///< smooth, on 2 x 2 pixels at a time that make one symbol: sparse data (cell_values.hpp)
 };
+
+/// The image that a model predicts: the tile, or its cells.
+[[nodiscard]] constexpr FrameShape model_shape(const FrameShape& tile, Model model) noexcept {
+  return model == Model::cells ? cell_shape(tile) : tile;
+}
 
 /// What stays until the predictor is reset: the meaning of levels and of the state's fixed point.
 struct PredictorSetup {
@@ -93,6 +100,8 @@ struct EncodePlan {
   /// `tables` has classes only: the encoder counts this group's tokens and makes the frequencies of them
   /// (frequencies.hpp), the same on every device.
   bool count_frequencies = false;
+
+  std::uint64_t expected_bits = 0;  ///< what the planner thinks the payload takes; 0: it did not say
 };
 
 }  // namespace ff::kernels

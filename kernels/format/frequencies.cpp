@@ -46,13 +46,33 @@ Frequencies frequencies_of(const Histogram& counts, unsigned bits) noexcept {
   return f;
 }
 
+Histogram with_rare_escaped(const Histogram& counts, unsigned bits) noexcept {
+  const std::uint64_t total = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+  Histogram kept = counts;
+  for (std::size_t s = 0; s < kEscape; ++s) {
+    // An escape costs about six bits more than a symbol of its own; the share costs the others 1.44 / S each.
+    if (std::uint64_t{kept[s]} << (bits + 2) >= total) continue;
+    kept[kEscape] += kept[s];
+    kept[s] = 0;
+  }
+  return kept;
+}
+
 ContextTables counted_tables(const ContextTables& classes, std::span<const Histogram> counts) {
   ContextTables tables;
   tables.bits = classes.bits;
   tables.classes = classes.classes;
+  tables.value_keys = classes.value_keys;
   tables.frequencies.reserve(counts.size());
   for (const Histogram& histogram : counts)
     tables.frequencies.push_back(frequencies_of(histogram, tables.bits));
+  // Nothing is known of values that never came: they escape.
+  Histogram escapes{};
+  escapes[kEscape] = 1;
+  for (std::size_t c = tables.pixel_contexts(); c < counts.size(); ++c) {
+    if (std::ranges::all_of(counts[c], [](std::uint32_t n) { return n == 0; }))
+      tables.frequencies[c] = frequencies_of(escapes, tables.bits);
+  }
   return tables;
 }
 

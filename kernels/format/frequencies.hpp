@@ -22,7 +22,11 @@ using Histogram = std::array<std::uint32_t, kSymbols>;
 /// An empty histogram gives a table in which nearly all is token 128.
 [[nodiscard]] Frequencies frequencies_of(const Histogram& counts, unsigned bits) noexcept;
 
-/// Tables with the classes of `classes` and one histogram a context.
+/// What a cell's context counts when symbols too rare for a share of their own are coded as escapes: the
+/// smallest share costs all others more than the few escapes cost.
+[[nodiscard]] Histogram with_rare_escaped(const Histogram& counts, unsigned bits) noexcept;
+
+/// Tables with the classes and value contexts of `classes`, and one histogram a context.
 [[nodiscard]] ContextTables counted_tables(const ContextTables& classes, std::span<const Histogram> counts);
 
 }  // namespace ff::kernels

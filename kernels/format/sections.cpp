@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "kernels/format/cell_values.hpp"
 #include "kernels/format/prior.hpp"
 
 namespace ff::kernels {
@@ -51,8 +52,8 @@ Result<PredictorSetup> parse_setup(ByteSpan body, const FrameShape& tile) {
   FF_ASSIGN(setup.levels, parse_level_map(in, tile.dtype));
   const bool planes_fit = model != 1 || parse_phases(in, tile, setup.phases);
   const unsigned down_max = setup.levels.level_bits == 32 ? 16 : setup.levels.level_bits == 16 ? 1 : 0;
-  if (!in.ended_cleanly() || !planes_fit || model > 1 || source > 1 || setup.up > 12 ||
-      setup.down > down_max || (setup.up && setup.down)) {
+  if (!in.ended_cleanly() || !planes_fit || model > 2 || source > 1 || setup.up > 12 ||
+      setup.down > down_max || (setup.up && setup.down) || (model == 2 && (source != 0 || setup.down != 0))) {
     return fail(Errc::malformed, "block: the predictor's setup is not possible");
   }
   return setup;
@@ -117,7 +118,8 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
     case SectionId::prior: {
       if (!payload.setup) return fail(Errc::malformed, "block: a prior without a setup");
       BitReader in(body);
-      FF_ASSIGN(payload.prior, parse_prior(in, tile, payload.setup->source == ContextSource::scale));
+      FF_ASSIGN(payload.prior, parse_prior(in, model_shape(tile, payload.setup->model),
+                                           payload.setup->source == ContextSource::scale));
       if (!in.ended_cleanly())
         return fail(Errc::malformed, "block: the prior section is longer than its grid");
       return {};
@@ -137,6 +139,16 @@ Status parse_section(std::uint8_t id, ByteSpan body, const FrameShape& tile, Pre
     }
     case SectionId::mix: payload.mix_bits = body; return {};
     case SectionId::exact: payload.exact_pixels = body; return {};
+    case SectionId::values: {
+      if (payload.tables == nullptr) return fail(Errc::malformed, "block: value tables without tables");
+      BitReader in(body);
+      auto tables = std::make_shared<ContextTables>(*payload.tables);
+      FF_TRY(parse_value_tables(in, *tables));
+      if (!in.ended_cleanly())
+        return fail(Errc::malformed, "block: the values section is longer than its tables");
+      payload.tables = std::move(tables);
+      return {};
+    }
     case SectionId::lanes:
       order.lanes = true;
       if (!order.group) return fail(Errc::malformed, "block: lanes before the group section");
@@ -160,13 +172,17 @@ std::vector<std::byte> write_side_information(const EncodePlan& plan, const Cont
   if (plan.setup) append(SectionId::setup, [&](BitWriter& bits) { write_setup(*plan.setup, bits); });
   if (plan.mask)
     append(SectionId::mask, [&](BitWriter& bits) { write_mask_map(*plan.mask, plan.tile, bits); });
-  if (plan.prior)
-    append(SectionId::prior, [&](BitWriter& bits) { write_prior(*plan.prior, plan.tile, bits); });
+  if (plan.prior) {
+    const FrameShape shape = model_shape(plan.tile, plan.setup->model);
+    append(SectionId::prior, [&](BitWriter& bits) { write_prior(*plan.prior, shape, bits); });
+  }
   append(SectionId::group, [&](BitWriter& bits) { write_group(plan.group, bits); });
   if (tables != nullptr)
     append(SectionId::tables, [&](BitWriter& bits) { write_context_tables(*tables, bits); });
   if (!mix_bits.empty()) append_section(out, SectionId::mix, mix_bits);
   if (!exact_pixels.empty()) append_section(out, SectionId::exact, exact_pixels);
+  if (tables != nullptr && !tables->value_keys.empty())
+    append(SectionId::values, [&](BitWriter& bits) { write_value_tables(*tables, bits); });
   return out;
 }
 

@@ -2,7 +2,7 @@
 //
 // Sections: what follows the header of a predicted block, each behind its number and length.
 //
-//     header | setup? | mask? | prior? | group | tables? | mix? | lanes
+//     header | setup? | mask? | prior? | group | tables? | mix? | exact? | values? | lanes
 //
 // Data path  plan > [sections] > envelope > ... > [sections] > decode
 // Meaning    docs/formats/block.md §5. Numbers ascend; below 128 a reader must know them, from 128 on it
@@ -31,6 +31,7 @@ enum class SectionId : std::uint8_t {
   tables = 5,
   mix = 6,
   exact = 7,
+  values = 8,
   lanes = 16
 };
 

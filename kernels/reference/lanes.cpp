@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "common/base/check.hpp"
+#include "kernels/format/cell_values.hpp"
 
 namespace ff::kernels::reference {
 namespace {
@@ -18,7 +19,10 @@ struct RawSteps {
 };
 
 RawSteps raw_steps(const LaneRecord& record, unsigned level_bits) noexcept {
-  const unsigned bits = record.token == kEscape ? level_bits : record.raw_bits;
+  unsigned bits = record.raw_bits;
+  if (record.form == RecordForm::value) bits = value_raw_bits(record.token);
+  if (record.token == kEscape) bits = level_bits;
+  if (record.form == RecordForm::cell) bits = 0;
   return bits > kWordBits ? RawSteps{bits - kWordBits, kWordBits} : RawSteps{bits, 0};
 }
 

@@ -20,13 +20,21 @@
 
 namespace ff::kernels::reference {
 
-/// One pixel, ready for its lane. 31 bits in hardware.
+/// What a record's symbol stands for, and so which raw bits follow it.
+enum class RecordForm : std::uint8_t {
+  pixel,  ///< raw_bits of the level; behind an escape all level bits
+  cell,   ///< none: what a cell's symbol leaves open follows as values
+  value,  ///< what the symbol leaves open (cell_values.hpp); behind an escape all level bits
+};
+
+/// One symbol, ready for its lane. 31 bits in hardware.
 struct LaneRecord {
   std::uint32_t level = 0;
   std::uint8_t context = 0;
   std::uint8_t token = 0;
   std::uint8_t raw_bits = 0;  ///< of the context; an escape sends all level bits instead
   bool active = false;        ///< false: masked, or behind the frame's end
+  RecordForm form = RecordForm::pixel;
 };
 
 /// Frequencies with their running sums: where each symbol's slots begin.

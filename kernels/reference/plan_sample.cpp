@@ -59,14 +59,18 @@ std::uint64_t BandSample::ratio_256() const noexcept {
 }
 
 void BandSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask) {
+  read([&](std::size_t t, std::uint32_t row,
+           std::uint32_t* levels) { codec.levels_of_row(frames[t].row(row), tile_.cols, levels); },
+       mask);
+}
+
+void BandSample::read(const FillRow& fill, const MaskMap* mask) {
   levels_.resize(plane_pixels_ * frames_);
   masked_.assign(plane_pixels_, 0);
   for (const Band& band : bands_) {
     for (std::uint32_t r = 0; r < band.height; ++r) {
       const std::size_t at = band.offset + std::size_t{r} * tile_.cols;
-      for (std::size_t t = 0; t < frames_; ++t) {
-        codec.levels_of_row(frames[t].row(band.top + r), tile_.cols, &levels_[t * plane_pixels_ + at]);
-      }
+      for (std::size_t t = 0; t < frames_; ++t) fill(t, band.top + r, &levels_[t * plane_pixels_ + at]);
       if (mask != nullptr)
         std::memcpy(&masked_[at], &mask->classes[std::size_t{band.top + r} * tile_.cols], tile_.cols);
     }

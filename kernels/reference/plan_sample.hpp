@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "kernels/predictor_state.hpp"
@@ -43,6 +44,10 @@ class BandSample {
 
   /// Reads the bands' levels and mask. Values without a level (narrow maps) must not occur.
   void read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask);
+
+  /// What `fill(frame, row, levels)` gives for each row that is followed; a row's frames come one after the other.
+  using FillRow = std::function<void(std::size_t frame, std::uint32_t row, std::uint32_t* levels)>;
+  void read(const FillRow& fill, const MaskMap* mask);
 
   /// Starts the bands' state from planes of the whole tile (scale may be null), or from zero.
   void start(const std::uint16_t* mean, const std::uint16_t* scale, std::uint32_t frames_before);

@@ -65,7 +65,8 @@ class Planner {
   }
 
   void choose_mask_and_levels() {
-    const bool carry_on = !plan_->place.key && body_.predictor.has_value();
+    const bool carry_on =
+        !plan_->place.key && body_.predictor.has_value() && body_.predictor->setup.model != Model::cells;
     const auto previous = body_.predictor ? body_.predictor->mask : nullptr;
     mask_ = plan_mask(body_.shape, frames_, options_, previous, !carry_on);
     plan_->exact_pixels = plan_exact_pixels(options_, mask());
@@ -259,6 +260,7 @@ class Planner {
       if (old_bits <= bits) plan_->tables = nullptr, bits = old_bits;
     }
     plan_->group.streams = streams_for(bits / 8);
+    plan_->expected_bits = bits + (plan_->prior ? prior_bits(*plan_->prior, body_.shape) : 0);
     if (bits / 8 > pixels * dtype_bytes(body_.shape.dtype)) plan_->kind = BlockKind::raw_zstd;
   }
 

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Planner of the model cells: like that of the model smooth, on sampled cells; the encoder counts the symbols.
+#include "kernels/reference/plan_cells.hpp"
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "kernels/format/prior.hpp"
+#include "kernels/reference/plan_cell_sample.hpp"
+#include "kernels/reference/plan_levels.hpp"
+#include "kernels/reference/plan_mask.hpp"
+#include "kernels/reference/plan_prior.hpp"
+#include "kernels/reference/plan_tables.hpp"
+
+namespace ff::kernels::reference {
+namespace {
+
+constexpr std::array<std::uint16_t, 3> kSmoothings{0, 16384, 32767};
+constexpr std::array<std::uint8_t, 4> kMemories{4, 8, 16, 64};
+constexpr std::array<std::uint8_t, 4> kPriorWeights{1, 2, 4, 8};
+constexpr std::uint8_t kStateShift = 12;  // eight photons a cell; what is more is a value anyway
+constexpr std::size_t kSampleCells = 4194304, kSampleShare = 16;
+constexpr std::size_t kLookPixels = 4096;
+constexpr std::uint32_t kWeighGroups = 16;
+constexpr std::uint64_t kFasterShare = 64;  // cells take a third of the time: worth 1/64 of the bits
+constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
+constexpr std::uint64_t kContextHeaderBits = 34, kSymbolHeaderBits = 4;
+constexpr std::uint64_t kEscapeBits = 12;  // what follows an escaped cell that holds small levels
+
+// Tokens as levels of a short comb: every bucket codes the symbol itself.
+PredictorSetup symbol_setup() {
+  PredictorSetup setup;
+  setup.up = kStateShift;
+  setup.levels.level_bits = 8;
+  setup.levels.kind = LevelMapKind::packed;
+  setup.levels.packed = {0};
+  return setup;
+}
+
+struct ValueRun {
+  Histogram histogram{};
+  std::uint8_t keys = 0;
+  FixedBits cost = 0;
+};
+
+FixedBits run_cost(const Histogram& histogram) {
+  const auto used = std::ranges::count_if(histogram, [](std::uint32_t n) { return n != 0; });
+  return entropy_bits(histogram) +
+         (kContextHeaderBits + kSymbolHeaderBits * static_cast<std::uint64_t>(used)) * kOneBit;
+}
+
+ValueRun joined(const ValueRun& a, const ValueRun& b) {
+  ValueRun sum = a;
+  sum.keys = static_cast<std::uint8_t>(a.keys + b.keys);
+  for (std::size_t s = 0; s < kSymbols; ++s) sum.histogram[s] += b.histogram[s];
+  sum.cost = run_cost(sum.histogram);
+  return sum;
+}
+
+// Neighbouring keys share a context while that is cheaper than a table of their own, and 16 at most.
+std::vector<ValueRun> value_runs(const ValueSample& values) {
+  constexpr std::size_t kRunsMax = 16;
+  std::vector<ValueRun> runs;
+  for (const Histogram& histogram : values.by_key) {
+    const bool empty = std::ranges::all_of(histogram, [](std::uint32_t n) { return n == 0; });
+    if (empty && !runs.empty()) {
+      ++runs.back().keys;
+      continue;
+    }
+    runs.push_back({histogram, 1, run_cost(histogram)});
+  }
+  while (runs.size() > 1) {
+    std::size_t best = 0;
+    std::int64_t best_loss = std::numeric_limits<std::int64_t>::max();
+    for (std::size_t i = 0; i + 1 < runs.size(); ++i) {
+      const auto apart = static_cast<std::int64_t>(runs[i].cost + runs[i + 1].cost);
+      const std::int64_t loss = static_cast<std::int64_t>(joined(runs[i], runs[i + 1]).cost) - apart;
+      if (loss < best_loss) best = i, best_loss = loss;
+    }
+    if (best_loss >= 0 && runs.size() <= kRunsMax) break;
+    runs[best] = joined(runs[best], runs[best + 1]);
+    runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(best + 1));
+  }
+  return runs;
+}
+
+// Cells and values of a sample under given tables, in bits of the whole group.
+std::uint64_t coded_bits(const SampleRecords& records, const CellSample& sample,
+                         const ContextTables& tables) {
+  const auto entries = bucket_entries(tables);
+  const FixedBits whole = FixedBits{tables.bits} << kFixedBitsShift;
+  FixedBits cells = 0, values = sample.values().raw_bits * kOneBit;
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    const Frequencies& f = tables.frequencies[entries[records.bucket[i]].first_context];
+    const std::uint32_t own = f[records.level[i]];
+    cells += own != 0 ? whole - log2_fixed(own) : whole - log2_fixed(f[kEscape]) + kEscapeBits * kOneBit;
+  }
+  const auto contexts = value_contexts(tables);
+  for (std::size_t key = 0; key < kValueKeys; ++key) {
+    const Frequencies& f = tables.frequencies[contexts[key]];
+    const Histogram& histogram = sample.values().by_key[key];
+    for (std::size_t s = 0; s <= kValueSymbolMax; ++s)
+      values += histogram[s] * (whole - log2_fixed(f[s] != 0 ? f[s] : f[kEscape]));
+  }
+  return (cells / 256 * sample.ratio_256() + values / 256 * sample.values_ratio_256()) >> kFixedBitsShift;
+}
+
+class CellPlanner {
+ public:
+  CellPlanner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
+              const EncodeOptions& options)
+      : body_(body),
+        frames_(frames),
+        options_(options),
+        plan_(new EncodePlan),
+        sample_(body.shape, frames.size(),
+                std::max(kSampleCells, cell_shape(body.shape).pixels() * frames.size() / kSampleShare)) {
+    plan_->tile = body.shape;
+    plan_->place = place;
+    plan_->profile = options.profile == Profile::automatic ? Profile::fast : options.profile;
+    plan_->kind = BlockKind::predicted;
+    plan_->group = body.memory.group;
+    plan_->group.smoothing = kSmoothings.back();
+    plan_->group.mean_frames = kMemories.back();
+  }
+
+  EncodePlanPtr run() {
+    choose_mask_and_levels();
+    sample_.read(frames_, codec_, mask_.get(), image_mask_.get(), resets() ? nullptr : &cells().last_value);
+    if (resets()) choose_prior();
+    choose_group();
+    choose_tables();
+    return std::move(plan_);
+  }
+
+ private:
+  [[nodiscard]] bool resets() const noexcept { return plan_->setup.has_value(); }
+  [[nodiscard]] const CellState& cells() const noexcept { return *body_.predictor->cells; }
+
+  void choose_mask_and_levels() {
+    const bool carry_on =
+        !plan_->place.key && body_.predictor && body_.predictor->setup.model == Model::cells;
+    const auto previous = body_.predictor ? body_.predictor->mask : nullptr;
+    mask_ = plan_mask(body_.shape, frames_, options_, previous, !carry_on);
+    image_mask_ = cell_mask(mask_.get(), body_.shape);
+    if (carry_on && expresses(body_.predictor->codec, frames_, mask_.get())) {
+      codec_ = body_.predictor->codec;
+      if (mask_ != previous) plan_->mask = mask_;
+      plan_->group = body_.memory.group;
+      return;
+    }
+    const bool wide =
+        carry_on && body_.predictor->setup.levels.level_bits < 8 * dtype_bytes(body_.shape.dtype);
+    plan_->setup = plan_setup(body_.shape, frames_, options_, mask_.get(), wide, body_.memory);
+    plan_->setup->model = Model::cells;
+    plan_->setup->source = ContextSource::rate;
+    plan_->setup->up = kStateShift;
+    plan_->setup->down = 0;
+    plan_->mask = mask_;
+    codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
+  }
+
+  [[nodiscard]] SampleRecords records(const GroupSetup& group) {
+    return resets() ? sample_.run(symbol_setup(), group, *plan_->prior)
+                    : sample_.run(symbol_setup(), group, cells().image);
+  }
+  [[nodiscard]] FixedBits cost(const GroupSetup& group) {
+    return estimate_cost(records(group), symbol_setup());
+  }
+
+  // The first frame's sums, as a frame of the image of cells.
+  [[nodiscard]] std::vector<std::uint16_t> first_sums() const {
+    const FrameShape shape = cell_shape(body_.shape);
+    std::vector<std::uint16_t> sums(shape.pixels());
+    CellRow row(body_.shape, codec_, mask_.get());
+    for (std::uint32_t r = 0; r < shape.rows; ++r) {
+      const std::uint32_t* levels = row.read(frames_.front(), r);
+      for (std::size_t i = 0; i < std::size_t{shape.cols} * kCellPixels; ++i) {
+        std::uint16_t& sum = sums[r * shape.cols + i / kCellPixels];
+        const std::uint32_t level = std::min(levels[i], kCellLevelMax);
+        sum = static_cast<std::uint16_t>(sum + level);
+      }
+    }
+    return sums;
+  }
+
+  void choose_prior() {
+    const std::vector<std::uint16_t> sums = first_sums();
+    const FrameShape shape = cell_shape(body_.shape);
+    const FrameView image{shape, shape.row_bytes(), reinterpret_cast<const std::byte*>(sums.data())};
+    PredictorSetup setup;
+    setup.up = kStateShift;
+    const LevelCodec identity(setup.levels, Dtype::u16);
+    FixedBits best = ~FixedBits{0};
+    const auto consider = [&](Prior prior) {
+      std::swap(plan_->prior.emplace(), prior);
+      const FixedBits bits = cost(plan_->group) / 256 * sample_.ratio_256() +
+                             (FixedBits{prior_bits(*plan_->prior, shape)} << kFixedBitsShift);
+      if (bits < best) best = bits, best_prior_ = *plan_->prior;
+    };
+    for (const unsigned log2_block : {6u, 5u, 4u, 3u})
+      consider(plan_prior(image, identity, setup, image_mask_.get(), log2_block, 2));
+    for (const std::uint8_t weight : kPriorWeights) {
+      Prior other = best_prior_;
+      if (other.frames_weight == weight) continue;
+      other.frames_weight = weight;
+      consider(std::move(other));
+    }
+    plan_->prior = best_prior_;
+  }
+
+  void choose_group() {
+    FixedBits best = cost(plan_->group);
+    const auto consider = [&](GroupSetup other) {
+      if (other == plan_->group) return;
+      const FixedBits bits = cost(other);
+      if (bits < best) plan_->group = other, best = bits;
+    };
+    // A known stream tries one field a group.
+    const bool afresh = resets() || body_.memory.groups < 4;
+    for (const std::uint16_t smoothing : kSmoothings) {
+      if (!afresh && body_.memory.groups % 2 != 0) break;
+      GroupSetup other = plan_->group;
+      other.smoothing = smoothing;
+      consider(other);
+    }
+    for (const std::uint8_t memory : kMemories) {
+      if (!afresh && body_.memory.groups % 2 == 0) break;
+      GroupSetup other = plan_->group;
+      other.mean_frames = memory;
+      consider(other);
+    }
+  }
+
+  void choose_tables() {
+    const SampleRecords found = records(plan_->group);
+    ContextTables tables = build_tables(found, symbol_setup(), sample_.ratio_256());
+    tables.bits = kProbabilityBitsMax;
+    tables.frequencies.clear();
+    const auto entries = bucket_entries(tables);
+    std::vector<Histogram> counts(tables.pixel_contexts(), Histogram{});
+    for (std::size_t i = 0; i < found.size(); ++i)
+      ++counts[entries[found.bucket[i]].first_context][found.level[i]];
+    for (Histogram& histogram : counts) histogram = with_rare_escaped(histogram, tables.bits);
+    for (const ValueRun& run : value_runs(sample_.values())) {
+      tables.value_keys.push_back(run.keys);
+      counts.push_back(run.histogram);
+    }
+    const ContextTables counted = counted_tables(tables, counts);
+    BitWriter header;
+    write_context_tables(counted, header);
+    write_value_tables(counted, header);
+    std::uint64_t bits = coded_bits(found, sample_, counted) + header.bit_count();
+    plan_->tables = std::make_shared<const ContextTables>(std::move(tables));
+    plan_->count_frequencies = true;
+    if (!resets()) {
+      const std::uint64_t old_bits = coded_bits(found, sample_, *body_.predictor->tables);
+      if (old_bits <= bits) plan_->tables = nullptr, plan_->count_frequencies = false, bits = old_bits;
+    }
+    plan_->group.streams = bits >= 131072 * 8 ? 4 : bits >= 65536 * 8 ? 2 : 1;
+    plan_->expected_bits = bits + (plan_->prior ? prior_bits(*plan_->prior, cell_shape(body_.shape)) : 0);
+  }
+
+  const TileState::Body& body_;
+  GroupFrames frames_;
+  const EncodeOptions& options_;
+  EncodePlanPtr plan_;
+  std::shared_ptr<const MaskMap> mask_, image_mask_;
+  LevelCodec codec_;
+  CellSample sample_;
+  Prior best_prior_;
+};
+
+// A look at some thousand pixels: few enough of them differ from 0 for cells to be worth a plan.
+bool looks_sparse(const TileState::Body& body, GroupFrames frames, const EncodeOptions& options) {
+  const std::size_t pixels = body.shape.pixels(), width = dtype_bytes(body.shape.dtype);
+  const std::size_t step = std::max<std::size_t>(pixels * frames.size() / kLookPixels, 1) | 1;
+  std::size_t seen = 0, filled = 0;
+  for (std::size_t i = 0; i < pixels * frames.size(); i += step) {
+    const FrameView& frame = frames[i / pixels];
+    const std::size_t p = i % pixels;
+    const std::int64_t value =
+        load_pixel(body.shape.dtype,
+                   frame.row(static_cast<std::uint32_t>(p / body.shape.cols)) + p % body.shape.cols * width);
+    if (std::ranges::find(options.sentinels, value) != options.sentinels.end()) continue;
+    ++seen;
+    filled += value != 0 ? 1 : 0;
+  }
+  return filled * 4 < seen;
+}
+
+}  // namespace
+
+EncodePlanPtr plan_cells(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
+                         const EncodeOptions& options) {
+  return CellPlanner(body, place, frames, options).run();
+}
+
+EncodePlanPtr plan_or_cells(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
+                            const EncodeOptions& options, OtherPlanner other) {
+  if (!looks_sparse(body, frames, options)) return other(body, place, frames, options);
+  const bool starts = place.key || !body.predictor;
+  const Model last = starts ? body.memory.model : body.predictor->setup.model;
+  // Models are weighed when a window starts, and for a known stream only now and then.
+  const bool weigh = starts && body.memory.groups % kWeighGroups == 0;
+  if (!weigh) return (last == Model::cells ? plan_cells : other)(body, place, frames, options);
+  EncodePlanPtr cells = plan_cells(body, place, frames, options), rest = other(body, place, frames, options);
+  const bool fewer = cells->expected_bits <= rest->expected_bits + rest->expected_bits / kFasterShare;
+  return fewer || rest->kind != BlockKind::predicted ? std::move(cells) : std::move(rest);
+}
+
+}  // namespace ff::kernels::reference
