@@ -133,7 +133,10 @@ void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block, L
       parse_payload(block.subspan(kBlockHeaderBytes, header.block_bytes - kBlockHeaderBytes), header.tile);
   if (!payload.ok()) return;
   const bool twelve = (header.required & static_cast<std::uint32_t>(Feature::probability_12)) != 0;
-  json.word("model", payload->mix_bits ? "phases" : "smooth")
+  const bool cells = (header.required & static_cast<std::uint32_t>(Feature::sparse)) != 0;
+  json.word("model", cells               ? "cells"
+                     : payload->mix_bits ? "phases"
+                                         : "smooth")
       .number("probability_bits", payload->tables != nullptr ? payload->tables->bits
                                   : twelve                   ? 12u
                                                              : 11u);

@@ -54,7 +54,7 @@ class Header:
         require(magic == b"FFBK", "not a Foreframe block", "bad_magic")
         require((major, minor) == (0, 2), f"version {major}.{minor}", "unsupported_version")
         require(self.header_crc == crc32c(block[:60]), "header", "crc_mismatch")
-        require(required & ~0x19 == 0, f"required features {required:#x}", "unsupported_feature")
+        require(required & ~0x1d == 0, f"required features {required:#x}", "unsupported_feature")
         self.key = flags == 1
         require(header_bytes == 64 and flags <= 1 and reserved == 0 and reserved_2 == 0 and self.dtype in DTYPES
                 and self.profile <= 3 and self.kind <= 2 and self.rows >= 1 and self.cols >= 1
@@ -128,12 +128,13 @@ class LevelMap:
         info, width = np.iinfo(self.dtype), 8 * self.dtype.itemsize
         self.model, self.source, self.up, self.down = bits.u(2), bits.u(2), bits.u(4), bits.u(5)
         size, kind, self.base, count = bits.u(2), bits.u(2), bits.i64(), bits.u(4)
-        require(size <= 2 and kind <= 2 and self.model <= 1 and self.source <= 1 and count <= 8, "setup")
+        require(size <= 2 and kind <= 2 and self.model <= 2 and self.source <= 1 and count <= 8, "setup")
         self.level_bits = 8 << size
         self.sentinels = [bits.i64() for _ in range(count)]
         require(self.level_bits <= width and len(set(self.sentinels)) == count, "level map")
         require(all(info.min <= v <= info.max for v in [self.base, *self.sentinels]), "base or sentinels")
         require(self.up <= 12 and self.down <= (0, 1, 16)[size] and not (self.up and self.down), "shift")
+        require(self.model != 2 or self.source == self.down == 0, "setup of cells")
         self.first_sentinel = (1 << self.level_bits) - count
         self.packed = self.read_packed(bits, info) if kind == 1 else None
         self.lossy = LossyMap(bits, self) if kind == 2 else None
@@ -331,9 +332,25 @@ class Tables:
             contexts += 4 if self.split[covered] else 1
             covered += span
             require(contexts <= 64, "contexts")
-        self.frequency = np.array([self.read_frequencies(bits) for _ in range(contexts)])
+        self.set([self.read_frequencies(bits) for _ in range(contexts)])
+
+    def set(self, frequency):
+        self.frequency = np.array(frequency)
         self.start = np.cumsum(self.frequency, axis=1) - self.frequency
         self.symbol = np.array([np.repeat(np.arange(256), f) for f in self.frequency])
+
+    def read_values(self, bits):
+        """§5.9: the contexts of values, behind the others."""
+        keys, contexts = [], len(self.frequency)
+        while len(keys) < 128:
+            span = 128 - len(keys) if bits.u(1) else bits.eg(2) + 1
+            require(span <= 128 - len(keys) and contexts < 64, "value contexts")
+            keys += [contexts] * span
+            contexts += 1
+        self.value_context = np.array(keys)
+        more = [self.read_frequencies(bits) for _ in range(contexts - len(self.frequency))]
+        require(not any(any(f[124:255]) for f in more), "value symbols")
+        self.set([*self.frequency, *more])
 
     def of_level(self, level):
         require(0 <= level <= 16 * (self.bits - 3) - 1, "frequency level")
@@ -443,6 +460,11 @@ def smoothed(plane, masked, smoothing):
     return plane + scaled(avg(between(vertical, 1), vertical) - plane, smoothing)
 
 
+def model_shape(levels, shape):
+    """§6.10: what the model predicts, the tile or its cells."""
+    return tuple(-(-side // 2) for side in shape) if levels.model == 2 else shape
+
+
 class State:
     """§6.1: what one tile remembers through a window."""
 
@@ -452,9 +474,11 @@ class State:
     def reset(self, levels, prior, shape):
         self.levels, self.tables, self.mixes, self.frames, self.planes = levels, None, {}, 0, {}
         self.mask_values, self.classes = [], np.zeros(shape, np.int64)
-        if levels.model == 0:
+        if levels.model != 1:
+            image = model_shape(levels, shape)
             names = ("mean", "scale") if levels.source == 1 else ("mean",)
-            self.frames, self.planes = prior or (0, {name: np.zeros(shape, np.int64) for name in names})
+            self.frames, self.planes = prior or (0, {name: np.zeros(image, np.int64) for name in names})
+            self.last_value = np.zeros((image[0] * image[1], 4), np.int64)
 
     def pixels(self, levels):
         pixels = self.levels.values(levels)
@@ -487,20 +511,24 @@ class Stream:
         self.x[lanes] = self.x[lanes] << 16 | self.words[self.at:self.at + len(lanes)]
         self.at += len(lanes)
 
-    def group(self, context, raw_bits, active):
-        """Tokens and raw bits of 32 lanes."""
+    def symbols(self, context, active):
+        """A symbol of each active lane."""
         tables, slot = self.tables, self.x & ((1 << self.tables.bits) - 1)
         token = tables.symbol[context, slot]
         moved = tables.frequency[context, token] * (self.x >> tables.bits) + slot - tables.start[context, token]
         self.x = np.where(active, moved, self.x)
         self.refill(active)
+        return token
+
+    def raw(self, token, raw_bits, active):
+        """Raw bits behind the symbols; behind an escape all of the level's."""
         bits = np.where(active, np.where(token == ESCAPE, self.level_bits, raw_bits), 0)
         raw = np.zeros(LANES, np.int64)
         for count in (np.where(bits > 16, bits - 16, bits), np.where(bits > 16, 16, 0)):
             raw = raw << count | self.x & ((1 << count) - 1)
             self.x = self.x >> count
             self.refill(count > 0)
-        return token, raw
+        return raw
 
 
 def decode_positions(state, streams, expected, key, active, ratio=None):
@@ -514,7 +542,9 @@ def decode_positions(state, streams, expected, key, active, ratio=None):
     wrap, result, padding = (1 << max(lv.level_bits, 16)) - 1, [], -len(expected) % LANES
     positions = [np.pad(values, (0, padding)).reshape(-1, LANES) for values in (context, k, base, active)]
     for c, bits, b, on in zip(*positions):
-        token, raw = next(streams).group(c, bits, on)
+        stream = next(streams)
+        token = stream.symbols(c, on)
+        raw = stream.raw(token, bits, on)
         result.append(np.where(token == ESCAPE, raw, ((token + b & wrap) << bits | raw) & wrap))
     return np.concatenate(result)[:len(expected)]
 
@@ -529,6 +559,48 @@ def decode_smooth(state, group, streams):
     seen = state.levels.seen(levels)
     state.learn(seen, np.abs(seen - expected), group, ~masked & (levels < state.levels.first_sentinel))
     return levels
+
+
+def half_octave(v):
+    """§6.12"""
+    below = np.maximum(np.frexp(v)[1] - 2, 0)
+    return np.where(v < 4, v, 2 * below + (v >> below))
+
+
+def decode_cell_group(state, stream, context, active, last):
+    """§6.11, §6.12: levels of 32 cells, (32, 4); moves `last`, their pixels' h."""
+    lv, tables, earlier = state.levels, state.tables, np.zeros(LANES, np.int64)
+    levels = stream.symbols(context, active)[:, None] >> 2 * np.arange(4) & 3
+    for p in range(4):
+        follows = active & (levels[:, p] == 3)
+        key = np.where(last[:, p] != 0, last[:, p], 64 + earlier)
+        symbol = stream.symbols(tables.value_context[key], follows)
+        raw_bits = np.clip((symbol >> 2) - 1, 0, 29)
+        floor = np.where(symbol < 8, symbol, 4 + (symbol & 3) << raw_bits) * (symbol != ESCAPE)
+        value = floor + stream.raw(symbol, raw_bits, follows) & (1 << lv.level_bits) - 1
+        levels[:, p] = np.where(follows, value, levels[:, p])
+        remembered = follows & (value < lv.first_sentinel)
+        earlier = np.where(remembered, half_octave(value), earlier)
+        last[:, p] = np.where(remembered, half_octave(value), last[:, p])
+    return levels
+
+
+def decode_cells(state, group, streams):
+    """§6.10: the levels of one frame."""
+    (rows, cols), (high, wide) = state.classes.shape, state.planes["mean"].shape
+    masked = np.pad(state.classes != 0, ((0, rows % 2), (0, cols % 2)), constant_values=True)
+    masked = masked.reshape(high, 2, wide, 2).all(axis=(1, 3))
+    expected = smoothed(state.planes["mean"], masked, group["smoothing"])
+    padding, found = -high * wide % LANES, []
+    last = np.pad(state.last_value, ((0, padding), (0, 0))).reshape(-1, LANES, 4)
+    flat = (np.pad(v.ravel(), (0, padding)).reshape(-1, LANES) for v in (state.tables.first[BUCKET_OF[expected]], ~masked))
+    for context, active, h in zip(*flat, last):
+        found.append(decode_cell_group(state, next(streams), context, active, h))
+    levels, state.last_value = np.concatenate(found)[:high * wide], last.reshape(-1, 4)[:high * wide]
+    seen = state.levels.seen(np.minimum(levels, 16383).sum(axis=1)).reshape(high, wide)
+    counts = ~masked & (levels < state.levels.first_sentinel).all(axis=1).reshape(high, wide)
+    state.learn(seen, 0, group, counts)
+    return levels.reshape(high, wide, 2, 2).swapaxes(1, 2).reshape(2 * high, 2 * wide)[:rows, :cols]
 
 
 def inside(at, size, step):
@@ -590,7 +662,7 @@ def read_sections(payload):
         require(at + 5 <= len(payload), "section head")
         number, length = struct.unpack_from("<BI", payload, at)
         require(number > last and at + 5 + length <= len(payload), "sections")
-        require(number in (1, 2, 3, 4, 5, 6, 7, 16) or number >= 128, f"section {number}", "unsupported_feature")
+        require(number in (1, 2, 3, 4, 5, 6, 7, 8, 16) or number >= 128, f"section {number}", "unsupported_feature")
         sections[number], last, at = payload[at + 5:at + 5 + length], number, at + 5 + length
     require(4 in sections and 16 in sections, "a section is missing")
     return sections
@@ -620,8 +692,8 @@ def apply_sections(sections, shape, dtype, state):
     require(1 in sections or 3 not in sections, "a prior without a setup")
     if 1 in sections:
         levels = from_bits(sections[1], LevelMap, dtype, shape)
-        require(levels.model == 0 or 3 not in sections, "a prior with the phases")
-        prior = from_bits(sections[3], read_prior, shape, levels.source == 1) if 3 in sections else None
+        require(levels.model != 1 or 3 not in sections, "a prior with the phases")
+        prior = from_bits(sections[3], read_prior, model_shape(levels, shape), levels.source == 1) if 3 in sections else None
         state.reset(levels, prior, shape)
     require(state.levels is not None, "no setup since the last raw block")
     if 2 in sections:
@@ -629,6 +701,10 @@ def apply_sections(sections, shape, dtype, state):
     if 5 in sections:
         state.tables = from_bits(sections[5], Tables)
     require(state.tables is not None, "no tables since the setup")
+    require((8 in sections) == (state.levels.model == 2 and 5 in sections), "value tables and the model")
+    if 8 in sections:
+        require(not (state.tables.split.any() or state.tables.residual.any()), "classes of cells")
+        from_bits(sections[8], state.tables.read_values)
     by_ratio = state.levels.model == 1 and state.levels.source == 0
     require(state.levels.up >= 2 or by_ratio or not state.tables.split.any(), "split classes")
     require((state.levels.model == 1) == (6 in sections), "the mix section and the model")
@@ -645,7 +721,8 @@ def decode_predicted(header, payload, state):
         mixes = from_bits(sections[6], read_mixes, state, header.frames)
         frames = [state.pixels(decode_phases(state, group, itertools.cycle(streams), mix)) for mix in mixes]
     else:
-        frames = [state.pixels(decode_smooth(state, group, itertools.cycle(streams))) for _ in range(header.frames)]
+        decode = decode_cells if state.levels.model == 2 else decode_smooth
+        frames = [state.pixels(decode(state, group, itertools.cycle(streams))) for _ in range(header.frames)]
     for stream in streams:
         require(stream.at == len(stream.words) and (stream.x == START).all(), "the lanes' end")
     pixels = np.stack(frames)

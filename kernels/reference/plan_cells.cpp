@@ -21,7 +21,7 @@ constexpr std::array<std::uint16_t, 3> kSmoothings{0, 16384, 32767};
 constexpr std::array<std::uint8_t, 4> kMemories{4, 8, 16, 64};
 constexpr std::array<std::uint8_t, 4> kPriorWeights{1, 2, 4, 8};
 constexpr std::uint8_t kStateShift = 12;  // eight photons a cell; what is more is a value anyway
-constexpr std::size_t kSampleCells = 4194304, kSampleShare = 16;
+constexpr std::size_t kSampleCells = 262144, kSampleShare = 16;
 constexpr std::size_t kLookPixels = 4096;
 constexpr std::uint32_t kWeighGroups = 16;
 constexpr std::uint64_t kFasterShare = 64;  // cells take a third of the time: worth 1/64 of the bits
@@ -139,13 +139,20 @@ class CellPlanner {
   [[nodiscard]] bool resets() const noexcept { return plan_->setup.has_value(); }
   [[nodiscard]] const CellState& cells() const noexcept { return *body_.predictor->cells; }
 
+  // What the state's map loses is what is declared now, or nothing.
+  [[nodiscard]] bool keeps_bound() const noexcept {
+    const LossBound& bound = body_.predictor->setup.levels.bound;
+    return !bound || bound == options_.bound;
+  }
+
   void choose_mask_and_levels() {
     const bool carry_on =
         !plan_->place.key && body_.predictor && body_.predictor->setup.model == Model::cells;
     const auto previous = body_.predictor ? body_.predictor->mask : nullptr;
     mask_ = plan_mask(body_.shape, frames_, options_, previous, !carry_on);
     image_mask_ = cell_mask(mask_.get(), body_.shape);
-    if (carry_on && expresses(body_.predictor->codec, frames_, mask_.get())) {
+    plan_->exact_pixels = plan_exact_pixels(options_, mask_.get());
+    if (carry_on && keeps_bound() && expresses(body_.predictor->codec, frames_, mask_.get())) {
       codec_ = body_.predictor->codec;
       if (mask_ != previous) plan_->mask = mask_;
       plan_->group = body_.memory.group;
@@ -307,7 +314,8 @@ EncodePlanPtr plan_or_cells(const TileState::Body& body, const GroupPlace& place
   const bool weigh = starts && body.memory.groups % kWeighGroups == 0;
   if (!weigh) return (last == Model::cells ? plan_cells : other)(body, place, frames, options);
   EncodePlanPtr cells = plan_cells(body, place, frames, options), rest = other(body, place, frames, options);
-  const bool fewer = cells->expected_bits <= rest->expected_bits + rest->expected_bits / kFasterShare;
+  const std::uint64_t speed = rest->profile == Profile::fast ? rest->expected_bits / kFasterShare : 0;
+  const bool fewer = cells->expected_bits <= rest->expected_bits + speed;
   return fewer || rest->kind != BlockKind::predicted ? std::move(cells) : std::move(rest);
 }
 

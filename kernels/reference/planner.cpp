@@ -111,8 +111,22 @@ class Planner {
     const std::uint64_t bits =
         (table_cost(records, setup(), *tables) / 256 * fit.records.ratio_256) >> kFixedBitsShift;
     plan_->group.streams = streams_for(bits / 8);
+    BitWriter header;
+    write_context_tables(*tables, header);
+    plan_->expected_bits = bits + header.bit_count() + mix_bits();
     plan_->tables = std::move(tables);
     plan_->count_frequencies = true;
+  }
+
+  // About what the mix section takes.
+  [[nodiscard]] std::uint64_t mix_bits() const {
+    constexpr std::uint64_t kNumberBits = 8;
+    std::uint64_t numbers = 0;
+    for (const FrameMix& frame : plan_->mixes) {
+      for (const auto& mix : frame)
+        numbers += mix ? kHistoryFeatures + kScaleFeatures + static_cast<std::uint64_t>(kPhases) : 0;
+    }
+    return numbers * kNumberBits;
   }
 
   void choose_phase_source(const PhaseRecords& records) {

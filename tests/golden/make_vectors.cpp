@@ -176,5 +176,7 @@ int main(int argc, char** argv) {
   golden::write_phase_defects(folder / "errors");
   golden::write_lossy_vectors(folder / "vectors");
   golden::write_lossy_defects(folder / "errors");
+  golden::write_cell_vectors(folder / "vectors");
+  golden::write_cell_defects(folder / "errors");
   return 0;
 }

@@ -98,5 +98,7 @@ void write_phase_vectors(const fs::path& to);
 void write_phase_defects(const fs::path& to);
 void write_lossy_vectors(const fs::path& to);
 void write_lossy_defects(const fs::path& to);
+void write_cell_vectors(const fs::path& to);
+void write_cell_defects(const fs::path& to);
 
 }  // namespace ff::golden

@@ -3,7 +3,7 @@
 // A predicted block of any plan, however large: encode_group writes pixels instead where a plan costs more than
 // they do, and random plans mostly do.
 //
-// Not here   the plans (phase_plans.hpp).
+// Not here   the plans (phase_plans.hpp, kernels/reference/plan_cells.hpp).
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,9 @@ namespace ff::tests {
   std::vector<FrameMix> mixes = plan.mixes;
   const std::vector<std::byte> mix_bits = write_mixes(body, mixes);
   const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
-  const auto encode = device == Device::cpu ? cpu::encode_phases : reference::encode_phases;
+  const bool cells = body.predictor->cells != nullptr;
+  const auto encode = device == Device::cpu ? (cells ? cpu::encode_cells : cpu::encode_phases)
+                                            : (cells ? reference::encode_cells : reference::encode_phases);
   const auto streams = encode(body, coding, frames, std::numeric_limits<std::size_t>::max());
   FF_CHECK(streams.has_value());
 
@@ -49,6 +51,7 @@ namespace ff::tests {
   BlockHeader header;
   const auto need = [&](Feature feature) { header.required |= static_cast<std::uint32_t>(feature); };
   if (body.predictor->phases) need(Feature::four_phases);
+  if (cells) need(Feature::sparse);
   if (body.predictor->tables->bits == 12) need(Feature::probability_12);
   header.tile = plan.tile;
   header.place = plan.place;

@@ -158,6 +158,14 @@ inline bool same_state(kernels::TileState& a, kernels::TileState& b) {
   const auto& y = *right.predictor;
   if (x.frames != y.frames || x.phases.has_value() != y.phases.has_value()) return false;
   if (x.phases) return same_phases(*x.phases, *y.phases);
+  if ((x.cells == nullptr) != (y.cells == nullptr)) return false;
+  if (x.cells) {
+    const auto& p = x.cells->image;
+    const auto& q = y.cells->image;
+    const std::size_t cells = kernels::cell_shape(left.shape).pixels();
+    return p.frames == q.frames && x.cells->last_value == y.cells->last_value &&
+           std::equal(p.mean.begin(), p.mean.begin() + static_cast<std::ptrdiff_t>(cells), q.mean.begin());
+  }
   const auto equal = [&](const std::vector<std::uint16_t>& u, const std::vector<std::uint16_t>& v) {
     return u.size() == v.size() &&
            (u.empty() || std::memcmp(u.data(), v.data(), left.shape.pixels() * 2) == 0);
