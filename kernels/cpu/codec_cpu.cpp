@@ -82,15 +82,4 @@ Status decode_phases(TileState::Body& body, const PredictedPayload& payload, Mut
   }
 }
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
-  return reference::encode_cells(body, coding, frames, bytes_max);
-}
-
-Status decode_cells(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  return reference::decode_cells(body, payload, frames);
-}
-
 }  // namespace ff::kernels::cpu

@@ -37,12 +37,4 @@ namespace ff::kernels::cpu {
 [[nodiscard]] Status decode_phases(TileState::Body& body, const PredictedPayload& payload,
                                    MutableGroupFrames frames);
 
-/// The same for the model cells.
-[[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::Body& body,
-                                                                                  const GroupCoding& coding,
-                                                                                  GroupFrames frames,
-                                                                                  std::size_t bytes_max);
-[[nodiscard]] Status decode_cells(TileState::Body& body, const PredictedPayload& payload,
-                                  MutableGroupFrames frames);
-
 }  // namespace ff::kernels::cpu
