@@ -356,4 +356,11 @@ Status ArchiveRecording::status_of(const Slot& slot) const {
   return {};
 }
 
+Result<FrameReaderPtr> open_archive_recording(const std::string& path) {
+  ArchiveDecodeOptions options;
+  if (!kernels::device_available(options.device)) options.device = kernels::Device::reference;
+  FF_ASSIGN(auto archive, ArchiveRecording::open(path, options));
+  return FrameReaderPtr(std::move(archive));
+}
+
 }  // namespace ff::tools

@@ -117,4 +117,7 @@ class ArchiveRecording final : public FrameReader {
   std::unique_ptr<TaskChains> chains_;  ///< ends first: its tasks use all of the above
 };
 
+/// The whole archive in one thread, on the fastest device: what open_recording() gives for NAME.ffs.
+[[nodiscard]] Result<FrameReaderPtr> open_archive_recording(const std::string& path);
+
 }  // namespace ff::tools

@@ -84,7 +84,7 @@ int convert_command(int argc, char** argv) {
   ConvertOptions options;
   CLI::App app{"Copies a recording, also a simulated one, into another format.", "foreframe convert"};
   app.add_option("SOURCE", options.source,
-                 "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif or sim:PRESET[,key=value...]")
+                 "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif, FILE.ffs or sim:PRESET[,key=value...]")
       ->required();
   app.add_option("-o,--output", options.target, "NAME.json, NAME.raw, NAME.raw.zst or NAME.h5[:/path]")
       ->required();

@@ -148,7 +148,7 @@ int encode_command(int argc, char** argv) {
   EncodeArguments arguments;
   CLI::App app{"Compresses a recording into one .ffs file, without losing a bit.", "foreframe encode"};
   app.add_option("SOURCE", arguments.source,
-                 "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif or sim:PRESET[,key=value...]")
+                 "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif, FILE.ffs or sim:PRESET[,key=value...]")
       ->required();
   app.add_option("-o,--output", arguments.target, "the .ffs file")->required();
   app.add_option("--profile", arguments.profile, "fast, or raw (bitshuffle + zstd); default fast");

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <filesystem>
 
+#include "tools/archive/archive_decode.hpp"
 #include "tools/simulator/simulator.hpp"
 
 namespace ff::tools {
@@ -63,7 +64,7 @@ Result<FrameReaderPtr> open_recording(const std::string& source) {
     return fail(Errc::not_found,
                 source +
                     ": no such file; a source is NAME.json, NAME.raw, NAME.raw.zst, FILE.h5:/path, "
-                    "FILE.tif or sim:PRESET");
+                    "FILE.tif, FILE.ffs or sim:PRESET");
   }
   if (std::filesystem::is_directory(source, error)) {
     FF_ASSIGN(const std::string json, only_json_of(source));
@@ -72,10 +73,11 @@ Result<FrameReaderPtr> open_recording(const std::string& source) {
   if (ends_with_any(source, {".h5", ".hdf5", ".nxs", ".cxi"})) return open_hdf5_recording(source, "");
   if (ends_with_any(source, {".tif", ".tiff"})) return open_tiff_recording(source);
   if (ends_with_any(source, {".json", ".raw", ".zst"})) return open_raw_recording(source);
+  if (ends_with_any(source, {".ffs"})) return open_archive_recording(source);
   return fail(Errc::invalid_argument,
               source +
                   ": can't tell the format from the name; known are .json, .raw, .raw.zst, "
-                  ".h5, .hdf5, .nxs, .cxi, .tif, .tiff and sim:PRESET");
+                  ".h5, .hdf5, .nxs, .cxi, .tif, .tiff, .ffs and sim:PRESET");
 }
 
 Status check_recording_shape(const std::string& source, const FrameShape& shape, std::uint64_t frames) {

@@ -5,6 +5,7 @@
 // Sources    NAME.json or the NAME.raw[.zst] beside it      raw pixels, described by JSON
 //            FILE.h5:/path/to/dataset                       HDF5, [frames, rows, cols]
 //            FILE.tif                                       TIFF stack, one page a frame
+//            FILE.ffs                                       archive (tools/archive/), the whole of it
 //            sim:PRESET[,key=value ...]                     built-in simulator (tools/simulator/)
 // Memory     one frame, or one HDF5 chunk; never the whole recording.
 // Not here   writing (recording_writer.hpp), sending (tools/replay/).

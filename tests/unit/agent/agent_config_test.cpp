@@ -37,6 +37,19 @@ TEST_CASE("the memory bound follows the configuration and is refused above memor
   CHECK(check(config).error().code == Errc::config_error);
 }
 
+TEST_CASE("windowing is read before the agent starts, and a second attempt counts as memory",
+          "[agent][windowing]") {
+  AgentConfig config;
+  const std::uint64_t once = memory_bound(config).group_bytes;
+  config.group_windowing = "dynamic:1.5";
+  CHECK(check(config).ok());
+  CHECK(memory_bound(config).group_bytes > once);
+  config.group_windowing = "dynamic:0.9";
+  const auto refused = check(config);
+  REQUIRE(refused.error().code == Errc::config_error);
+  CHECK(refused.error().message.find("group.windowing") != std::string::npos);
+}
+
 TEST_CASE("names that no record can carry are refused", "[agent]") {
   AgentConfig config;
   config.detector_name = std::string(65, 'x');

@@ -107,6 +107,43 @@ TEST_CASE("every pixel of a series comes back from the spool, in several tiles a
   CHECK(bench.pool.in_use() == 0);
 }
 
+TEST_CASE("with dynamic windowing a new scene begins with a key group, inside its window",
+          "[agent][windowing]") {
+  constexpr std::uint32_t kSide = 96;
+  const auto scene =
+      [](std::uint64_t frame) {  // dark up to frame 23, then a bright gradient; both with noise
+        std::vector<std::uint16_t> pixels = pixels_of(frame, kSide * kSide);
+        std::uint32_t noise = static_cast<std::uint32_t>(frame) * 2654435761u + 1;
+        for (std::size_t i = 0; i < pixels.size(); ++i) {
+          noise = noise * 1664525u + 1013904223u;
+          const std::uint32_t row = static_cast<std::uint32_t>(i / kSide);
+          pixels[i] =
+              static_cast<std::uint16_t>((noise >> 30) + (frame < 24 ? 0 : 20 * row + (noise >> 25 & 15)));
+        }
+        return pixels;
+      };
+  SeriesIngestOptions options;
+  options.limits.group_frames = 4;
+  SpoolBench bench(std::make_shared<TempDir>(), options, 2, parse_windowing("dynamic:1.5").value());
+  bench.send(start_of(7, 32, kSide, kSide));
+  for (std::uint64_t frame = 0; frame < 32; ++frame)
+    bench.send(image_message(7, frame, kSide, kSide, scene(frame)));
+  bench.send(end_of(7));
+  bench.finish();
+  std::vector<std::uint64_t> keys;
+  for (const Payload& record : bench.spooled()) {
+    const auto envelope = wire::parse_envelope(record.bytes());
+    REQUIRE(envelope.ok());
+    if (!envelope->header.has_block() || !envelope->header.block().key()) continue;
+    CHECK(kernels::inspect_block(envelope->payload)->place.key);
+    keys.push_back(envelope->header.block().window() * 16 + envelope->header.block().first_frame());
+  }
+  std::sort(keys.begin(), keys.end());
+  CHECK(keys == std::vector<std::uint64_t>{0, 16, 24});
+  const Decoded decoded = decode(bench.spooled());
+  for (std::uint64_t frame = 0; frame < 32; ++frame) CHECK(decoded.frames.at(frame) == scene(frame));
+}
+
 TEST_CASE("each fault of a stream shows in the windows at its very frame and nowhere else", "[agent]") {
   SpoolBench bench(std::make_shared<TempDir>());
   bench.send(start_of(7, 60, 16, 16));

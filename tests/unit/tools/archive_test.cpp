@@ -104,6 +104,26 @@ TEST_CASE("static counting data come close to their true entropy", "[archive]") 
   CHECK(bits < reader->info().entropy_bits_per_pixel.value() * 1.06);
 }
 
+TEST_CASE("an archive is a recording: it converts, and is encoded anew", "[archive]") {
+  const test::TempDir folder;
+  const std::string path = (folder.path() / "a.ffs").string(), again = (folder.path() / "b.ffs").string();
+  const std::string h5 = (folder.path() / "a.h5").string(), h5_alone = (folder.path() / "b.h5").string();
+  const auto reader = simulated("sim:pilatus-6m,rows=60,cols=70,frames=33");
+  encode(*reader, path, {});
+  CHECK(read_all(*simulated(path)) == read_all(*reader));
+  CHECK(run(&encode_command, {"encode", path, "-o", again, "--window", "5", "--threads", "2"}) == kExitDone);
+  CHECK(read_all(*open_archive(again)) == read_all(*reader));
+  CHECK(run(&convert_command, {"convert", again, "-o", h5, "--threads", "3"}) == kExitDone);
+  CHECK(run(&convert_command, {"convert", again, "-o", h5_alone, "--threads", "1"}) == kExitDone);
+  CHECK(read_all(*simulated(h5)) == read_all(*reader));
+  CHECK(std::filesystem::file_size(h5) == std::filesystem::file_size(h5_alone));
+  CHECK(run(&convert_command, {"convert", again, "-o", h5, "--force", "--memory", "1kB"}) == kExitUsage);
+  CHECK(run(&decode_command, {"decode", again, "-o", h5, "--force", "--frames", "3:5", "--tile", "0,0"}) ==
+        kExitDone);
+  CHECK(simulated(h5)->info().frames == 2);
+  CHECK(run(&decode_command, {"decode", again, "-o", h5, "--force", "--frames", "30:40"}) == kExitUsage);
+}
+
 TEST_CASE("a damaged archive is refused at the damage, never decoded wrongly", "[archive]") {
   const test::TempDir folder;
   const std::string path = (folder.path() / "a.ffs").string();
