@@ -64,7 +64,8 @@ std::optional<std::int32_t> absolute_bound(const LossyBound& bound, const ValueR
   const auto width = static_cast<double>(range.largest - range.least);
   if (bound.kind == LossyBound::Kind::square_root) return std::nullopt;
   const double value = bound.kind == LossyBound::Kind::absolute ? bound.value : bound.value / 100 * width;
-  return static_cast<std::int32_t>(std::clamp(value, 1.0, 1e9));
+  if (value < 1) return std::nullopt;
+  return static_cast<std::int32_t>(std::min(value, 1e9));
 }
 
 }  // namespace ff::tools

@@ -37,7 +37,7 @@ struct ValueRange {
 [[nodiscard]] Result<kernels::LossBound> declared_bound(const LossyBound& bound, const ValueRange& range,
                                                         Dtype dtype);
 
-/// The same bound for every pixel, at least 1; nothing for sqrt.
+/// The same bound for every pixel, rounded down; nothing for sqrt, and below 1, which means exact.
 [[nodiscard]] std::optional<std::int32_t> absolute_bound(const LossyBound& bound, const ValueRange& range);
 
 }  // namespace ff::tools

@@ -257,9 +257,13 @@ int bench_codec(BenchArguments& arguments, const std::string& command) {
   return written.ok() ? kExitDone : report_no_output(kName, written.error());
 }
 
+/// As documents show it: of absolute paths, which mean nothing elsewhere, the last part.
 std::string command_line(int argc, char** argv) {
   std::string line = "foreframe";
-  for (int i = 0; i < argc; ++i) line += std::string(" ") + argv[i];
+  for (int i = 0; i < argc; ++i) {
+    const fs::path word = argv[i];
+    line += " " + (word.is_absolute() ? word.filename().string() : word.string());
+  }
   return line;
 }
 

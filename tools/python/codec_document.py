@@ -104,6 +104,8 @@ def lossy(report: dict[str, Any]) -> str:
     rows = []
     for one in recordings:
         for bound, results in one.lossy:
+            if not any(measured(result) for result in results.values()):
+                continue
             text = bound["bound"] + (f" = {bound['absolute']}" if "absolute" in bound else "")
             rows.append([one.name, text, *[lossy_cell(results.get(codec)) for codec in codecs]])
     return table(["recording", "bound", *codecs.values()], rows)
@@ -146,6 +148,8 @@ def lossy_claims(report: dict[str, Any]) -> str:
             error = bound.get("absolute")
             limit = goals.lossy_limit(one.entropy, error, one.depth) if error else None
             best = max((result["ratio"] for result in results.values() if measured(result)), default=0)
+            if not best:
+                continue
             verdict = ("reached" if best >= LOSSY_CLAIM else
                        "forbidden to anyone" if limit is not None and limit < LOSSY_CLAIM else "not reached")
             rows.append([number(one.data["photons_per_pixel"]), f"{one.depth} bits",

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from codec_results import Recording, geometric_mean, measured, profiles_of  # noqa: E402
+from codec_goals import class_of  # noqa: E402
+from codec_results import Recording, geometric_mean, profiles_of  # noqa: E402
 
 try:
     import matplotlib
@@ -25,8 +26,9 @@ try:
 except ImportError:
     sys.exit("codec_plots.py: matplotlib is not installed; tools/setup --bench installs it")
 
-OURS, PEERS = "#c1272d", ["#0b4f6c", "#3a7d44", "#7a5195", "#b07d2b", "#4d4d4d", "#2a9d8f", "#8d5524", "#5c6bc0",
-                          "#9e9d24", "#607d8b", "#ad1457", "#00838f", "#6d4c41"]
+OURS = ["#c1272d", "#e4572e", "#8b1e3f", "#ff8c42"]
+PEERS = ["#0b4f6c", "#3a7d44", "#7a5195", "#b07d2b", "#4d4d4d", "#2a9d8f", "#8d5524", "#5c6bc0", "#9e9d24", "#607d8b",
+         "#ad1457", "#00838f", "#6d4c41", "#1e88e5"]
 YARDSTICK = "bitshuffle-lz4"
 LINES = ("bitshuffle-lz4", "bitshuffle-zstd", "jpeg-ls", "jpeg-xl-7", "tezip-previous", "tezip-mean")
 SHORT = {"TEZip back end, previous frame": "TEZip back end, prev.", "TEZip back end, running mean": "TEZip back end, mean",
@@ -39,65 +41,87 @@ def colours(report: dict[str, Any]) -> dict[str, str]:
     for result in [result for one in [*report["recordings"], *report["sweep"]] for result in one["results"]]:
         if result["codec"] not in profiles_of(report):
             peers.setdefault(result["codec"], PEERS[len(peers) % len(PEERS)])
-    return peers | {name: OURS for name in profiles_of(report)}
+    return peers | {name: OURS[i % len(OURS)] for i, name in enumerate(profiles_of(report))}
 
 
-def axes() -> Any:
-    figure, plot = pyplot.subplots(figsize=(7.2, 4.6), layout="constrained")
+def dress(plot: Any) -> None:
     plot.grid(True, which="major", color="#dddddd", linewidth=0.6)
     plot.spines[["top", "right"]].set_visible(False)
-    return figure, plot
 
 
-def size_and_speed(recordings: list[Recording], codec: str) -> tuple[float, float, str] | None:
-    """How many times smaller than bitshuffle+LZ4, and encode GB/s: geometric means over the recordings that it took."""
-    ratios, speeds, label = [], [], codec
-    for one in recordings:
-        result = one.results.get(codec)
-        if measured(result) and one.bits(YARDSTICK) and result["encode_gb_s"]:
-            ratios.append(one.bits(YARDSTICK) / one.bits(codec))
-            speeds.append((result.get("encode_steady_gb_s") or result["encode_gb_s"])["median"])
-            label = result["label"]
-    return (geometric_mean(speeds), geometric_mean(ratios), label) if ratios else None
+def comparable(report: dict[str, Any]) -> tuple[list[str], list[Recording]]:
+    """Codecs that hold most recordings, and the recordings that all of those hold. Sparse ones are left out: their ratios
+    are ten times the others' and would be all that the mean shows."""
+    recordings = [one for one in map(Recording, report["recordings"]) if class_of(one) != "sparse" and one.bits(YARDSTICK)]
+    codecs = [codec for codec in colours(report) if sum(bool(one.bits(codec)) for one in recordings) > 0.8 * len(recordings)]
+    return codecs, [one for one in recordings if all(one.bits(codec) for codec in codecs)]
+
+
+def encode_speed(one: Recording, codec: str) -> float:
+    """With planning; after the first window where there is more than one."""
+    result = one.results[codec]
+    return (result.get("encode_steady_gb_s") or result["encode_gb_s"])["median"]
+
+
+def place_labels(plot: Any, points: list[tuple[float, float, str, str, bool]]) -> None:
+    """Beside their points, moved up until they hide no other label."""
+    placed: list[tuple[float, float]] = []
+    for x, y, label, colour, mine in sorted(points, key=lambda point: point[1]):
+        at_x, at_y = plot.transData.transform((x, y))
+        at_y += 2
+        while any(abs(at_x - other_x) < 110 and abs(at_y - other_y) < 11 for other_x, other_y in placed):
+            at_y += 2
+        placed.append((at_x, at_y))
+        plot.annotate(label, (x, y), xytext=plot.transData.inverted().transform((at_x + 8, at_y)), fontsize=8, color=colour,
+                      fontweight="bold" if mine else "normal")
 
 
 def ratio_speed(report: dict[str, Any]) -> Any:
-    figure, plot = axes()
-    recordings = [Recording(one) for one in report["recordings"]]
-    ours = profiles_of(report)
-    for codec, colour in colours(report).items():
-        if (point := size_and_speed(recordings, codec)) is None:
-            continue
-        speed, ratio, label = point
-        plot.plot([speed], [ratio], "D" if codec in ours else "o", color=colour, markersize=9 if codec in ours else 6)
-        plot.annotate(SHORT.get(label, label), (speed, ratio), xytext=(7, 4), textcoords="offset points", fontsize=8,
-                      color=colour, fontweight="bold" if codec in ours else "normal")
+    figure, plot = pyplot.subplots(figsize=(7.2, 4.6), layout="constrained")
+    dress(plot)
+    codecs, recordings = comparable(report)
+    points = []
+    for codec in codecs:
+        mine, colour = codec in profiles_of(report), colours(report)[codec]
+        speed = geometric_mean(encode_speed(one, codec) for one in recordings)
+        ratio = geometric_mean(one.bits(YARDSTICK) / one.bits(codec) for one in recordings)
+        label = recordings[0].results[codec]["label"]
+        plot.plot([speed], [ratio], "D" if mine else "o", color=colour, markersize=9 if mine else 6)
+        points.append((speed, ratio, SHORT.get(label, label), colour, mine))
     plot.set_xscale("log")
-    plot.margins(x=0.16, y=0.1)
-    plot.set_xlabel("encode, GB/s of raw pixels on one core")
+    plot.margins(x=0.2, y=0.1)
+    plot.set_xlabel("encode, GB/s of raw pixels on one core (ours with planning, after the first window)")
     plot.set_ylabel("times smaller than bitshuffle+LZ4")
-    plot.set_title(f"{len(recordings)} recordings, lossless, geometric means (sparse ones weigh most)", fontsize=9)
+    plot.set_title(f"lossless, geometric means over {len(recordings)} recordings that all these codecs hold", fontsize=9)
+    figure.draw_without_rendering()
+    place_labels(plot, points)
     return figure
 
 
 def photons(report: dict[str, Any]) -> Any:
-    """Excess over the true entropy is what differs; both scales are logarithmic."""
-    figure, plot = axes()
+    """Above: bits a pixel. Below: how much more than the true entropy that is."""
+    figure, (bits, above) = pyplot.subplots(2, 1, figsize=(7.2, 7.2), sharex=True, layout="constrained")
     swept = [one for one in map(Recording, report["sweep"]) if one.depth == 16]
-    rates = [one.data["photons_per_pixel"] for one in swept]
-    colour_of = colours(report)
     for codec in (*LINES, *profiles_of(report)):
-        points = [(rate, one.bits(codec), one.results[codec]["label"]) for rate, one in zip(rates, swept) if one.bits(codec)]
-        if points:
-            mine = codec in profiles_of(report)
-            plot.plot([x for x, _, _ in points], [y for _, y, _ in points], "D-" if mine else "o-", markersize=3.5, zorder=3 if mine else 2,
-                      linewidth=1.8 if mine else 1, color=colour_of[codec], label=SHORT.get(points[0][2], points[0][2]))
-    plot.plot(rates, [one.entropy for one in swept], "k--", linewidth=1.2, zorder=4, label="true entropy")
-    plot.set_xscale("log")
-    plot.set_yscale("log")
-    plot.set_xlabel("photons per pixel and frame (mean; static rings, 16 bits)")
-    plot.set_ylabel("bits per pixel")
-    plot.legend(fontsize=8, frameon=False)
+        held = [one for one in swept if one.bits(codec)]
+        if not held:
+            continue
+        mine, label = codec in profiles_of(report), held[0].results[codec]["label"]
+        style = {"color": colours(report)[codec], "markersize": 3.5, "linewidth": 1.8 if mine else 1, "zorder": 3 if mine else 2,
+                 "label": SHORT.get(label, label), "marker": "D" if mine else "o"}
+        rates = [one.data["photons_per_pixel"] for one in held]
+        bits.plot(rates, [one.bits(codec) for one in held], **style)
+        above.plot(rates, [100 * (one.bits(codec) / one.entropy - 1) for one in held], **style)
+    bits.plot([one.data["photons_per_pixel"] for one in swept], [one.entropy for one in swept], "k--", linewidth=1.2, zorder=4,
+              label="true entropy")
+    for plot in (bits, above):
+        dress(plot)
+        plot.set_xscale("log")
+        plot.set_yscale("log")
+    bits.set_ylabel("bits per pixel")
+    above.set_ylabel("per cent above the true entropy")
+    above.set_xlabel("photons per pixel and frame (mean; static rings, 16 bits, windows of 64)")
+    bits.legend(fontsize=8, frameon=False)
     return figure
 
 
