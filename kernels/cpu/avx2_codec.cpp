@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/cpu_paths.hpp"
 #include "kernels/cpu/phase_levels.hpp"
-#include "kernels/reference/phases.hpp"
+#include "kernels/format/phase_root.hpp"
 
 // From here on this file's own functions are compiled for AVX2; what the headers above define is not.
 #pragma GCC push_options

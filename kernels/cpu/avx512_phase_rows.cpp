@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/reference/phases.hpp"
+#include "kernels/format/phase_root.hpp"
 
 // From here on this file's own functions are compiled for AVX-512; what the headers above define is not.
 #pragma GCC push_options
@@ -159,7 +159,7 @@ inline Vector widened(const std::uint16_t* p) noexcept {
 }  // namespace
 
 PhaseRows::PhaseRows(const PredictorState& state, const GroupSetup& group)
-    : state_(state), group_(group), roots_(reference::root_table(state.setup.up)) {
+    : state_(state), group_(group), roots_(root_table(state.setup.up)) {
   const auto buckets = bucket_entries(*state.tables);
   for (std::size_t b = 0; b < kBuckets; ++b) {
     entries_[b] = static_cast<std::uint16_t>(buckets[b].first_context | buckets[b].raw_bits << 8 |

@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/cpu_paths.hpp"
 #include "kernels/cpu/phase_levels.hpp"
-#include "kernels/reference/phases.hpp"
+#include "kernels/format/phase_root.hpp"
 
 namespace ff::kernels::cpu::generic {
 

@@ -55,7 +55,7 @@ class PhaseRows {
       : state_(state),
         group_(group),
         entries_(by_key(bucket_entries(*state.tables))),
-        roots_(by_key(reference::root_table(state.setup.up))) {}
+        roots_(by_key(root_table(state.setup.up))) {}
 
   void begin_frame() noexcept {
     mean_gain_ = gain(state_.frames, group_.mean_frames);
@@ -168,7 +168,7 @@ class PhaseRows {
     const std::uint32_t half = state_.setup.up == 0 ? 0 : 1u << (state_.setup.up - 1);
     for (std::size_t i = 0; i < kBlock; ++i) {
       const BucketEntry& entry = entries_[expected[i] >> 2];
-      const auto ratio = static_cast<std::uint32_t>(reference::ratio_index(scales[i], roots[i]));
+      const auto ratio = static_cast<std::uint32_t>(ratio_index(scales[i], roots[i]));
       contexts[i] = (entry.first_context + (entry.split ? ratio : 0)) << 8 | entry.raw_bits;
       bases[i] = base_of(entry, expected[i] + half);
     }

@@ -17,25 +17,7 @@ std::int32_t mixed(std::int32_t sum, std::int32_t bias, std::int32_t least) noex
   return std::clamp((sum + bias * kMixOne + kHalf) >> 12, least, kLargest);
 }
 
-std::uint32_t square_root(std::uint32_t value) noexcept {
-  std::uint32_t root = 0;
-  for (std::uint32_t bit = 1u << 15; bit != 0; bit >>= 1) {
-    const std::uint32_t tried = root | bit;
-    if (tried * tried <= value) root = tried;
-  }
-  return root;
-}
-
 }  // namespace
-
-RootTable root_table(unsigned up) noexcept {
-  RootTable roots{};
-  for (std::uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
-    const std::uint32_t width = bucket < 64 ? 4 : bucket < 128 ? 32 : bucket < 192 ? 128 : 1024;
-    roots[bucket] = static_cast<std::uint16_t>(square_root((bucket_floor(bucket) + width / 2) << up));
-  }
-  return roots;
-}
 
 PhaseFrame::PhaseFrame(const FrameShape& tile, PredictorState& state, const GroupSetup& group)
     : tile_(tile),

@@ -4,7 +4,7 @@
 //
 // Data path  level map > [predict, phases] > context > token > lanes
 // Meaning    docs/formats/block.md §6.6 to §6.9; this is those sections in C++, and every device's yardstick.
-// Not here   geometry and order of planes (kernels/format/phase_grid.hpp), lanes (lanes.hpp).
+// Not here   geometry and order of planes (kernels/format/phase_grid.hpp), roots (phase_root.hpp), lanes (lanes.hpp).
 #pragma once
 
 #include <array>
@@ -14,20 +14,11 @@
 #include "kernels/format/context_tables.hpp"
 #include "kernels/format/phase_grid.hpp"
 #include "kernels/format/phase_mix.hpp"
+#include "kernels/format/phase_root.hpp"
 #include "kernels/predictor_state.hpp"
 #include "kernels/reference/predict.hpp"
 
 namespace ff::kernels::reference {
-
-/// Square root of an expectation of each bucket, in the state's fixed point: the noise of a counted rate.
-using RootTable = std::array<std::uint16_t, kBuckets>;
-[[nodiscard]] RootTable root_table(unsigned up) noexcept;
-
-/// Scale against root, in four steps: below 5/8, 1, 3/2, above.
-[[nodiscard]] constexpr std::int32_t ratio_index(std::int32_t scale, std::int32_t root) noexcept {
-  const std::int32_t low = (root >> 1) + (root >> 3), high = root + (root >> 1);
-  return (scale > low ? 1 : 0) + (scale > root ? 1 : 0) + (scale > high ? 1 : 0);
-}
 
 /// One tile's frame while it is coded: what is known of it, pixel by pixel, beside the state.
 class PhaseFrame {

@@ -70,11 +70,11 @@ TEST_CASE("the sums of expectation and scale fit 32 bits, and no root or moved m
   STATIC_REQUIRE(std::int64_t{kMixSumMax} * kMost + kMost * kMixOne + kMixOne / 2 < std::int64_t{1} << 31);
   CHECK(-sum >= -(std::int64_t{1} << 31));
   for (unsigned up = 0; up <= 12; ++up) {
-    for (const std::uint16_t root : reference::root_table(up)) {
+    for (const std::uint16_t root : root_table(up)) {
       REQUIRE(root + (root >> 1) <= kMost);
     }
   }
-  CHECK(reference::root_table(12)[bucket_of(32767)] == 11494);
+  CHECK(root_table(12)[bucket_of(32767)] == 11494);
   for (const std::int32_t a : {-32767, -1, 0, 1, 32767}) {
     for (const std::int32_t b : {0, 1, 16384, 32767}) {
       const std::int32_t moved = reference::scaled(a, b);
