@@ -62,6 +62,22 @@ def test_lossy_codecs_keep_the_bound(bin_dir: Path):
         assert result["bytes"] < by_codec(report)[result["codec"]]["bytes"]
 
 
+def test_peers_in_python_give_back_their_frames(bin_dir: Path):
+    peers = "blosc2-lz4,blosc2-zstd,jpeg-ls,jpeg-xl-3,jpeg-xl-7,ffv1,x265,zfp,sz3"
+    report = bench(bin_dir, SIMULATED, "--profile", "fast", "--peers", peers, "--bound", "abs:2", "--max-seconds", "0.02")
+    lossless, lossy = by_codec(report), report["recordings"][0]["lossy"][0]["results"]
+    results = [lossless[name] for name in peers.split(",") if name in lossless] + lossy[1:]
+    if any(result["state"] == "not installed" for result in results):
+        pytest.skip("tools/setup --bench has not run here")
+    assert lossless["x265"]["state"] == "not possible", "its masked pixels hold 65535"
+    for result in results:
+        if result["codec"] != "x265":
+            assert result["state"] == "measured", result
+            assert result["raw_bytes"] == result["frames"] * 96 * 80 * 2
+            assert result["max_error"] <= 2 if result["codec"] in ("zfp", "sz3") else "max_error" not in result
+    assert lossless["jpeg-xl-7"]["frames"] < 20, "too slow for 0.02 s"
+
+
 def test_a_recording_that_is_not_there_is_named(bin_dir: Path):
     done = subprocess.run([bin_dir / "foreframe", "bench", "codec", "nowhere.json"], capture_output=True, text=True,
                           timeout=60, check=False)

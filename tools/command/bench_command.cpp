@@ -24,7 +24,8 @@ constexpr const char* kName = "bench codec";
 struct BenchArguments {
   std::vector<std::string> sources, profiles, bounds;
   std::string peers, device, tile, from, save, write, plots, sizes;
-  int threads = 1;
+  int threads = 1, repeat = 0;  ///< repeat and max_seconds: 0 where not given
+  double max_seconds = 0;
   bool json = false, quick = false, quiet = false, sweep = false, cores = false;
   CodecBenchOptions bench;
 };
@@ -70,13 +71,14 @@ void declare(CLI::App& app, BenchArguments& arguments) {
   app.add_option("--device", arguments.device, "reference or cpu; default: the fastest this build has");
   app.add_option("--threads", arguments.threads, "figures are per core: 1")->check(CLI::Range(1, 1));
   app.add_option("--frames", bench.frames_max, "code the first N frames only");
-  app.add_option("--repeat", bench.own.repeat, "measure N times; default 3")->check(CLI::Range(1, 1000));
-  app.add_option("--max-seconds", bench.max_seconds,
+  app.add_option("--repeat", arguments.repeat, "measure N times; default 3")->check(CLI::Range(1, 1000));
+  app.add_option("--max-seconds", arguments.max_seconds,
                  "for a slow peer and recording; it then codes fewer frames, evenly spread; default 4")
       ->check(CLI::Range(0.01, 86400.0));
   app.add_option("--bound", arguments.bounds, "also lossy: abs:3, rel:3%, sqrt:0.5, separated by commas")
       ->delimiter(',');
-  app.add_flag("--quick", arguments.quick, "one repeat, half a second a peer, peers fast: a look");
+  app.add_flag("--quick", arguments.quick,
+               "a look: unless said otherwise one repeat, half a second a peer, peers fast");
   app.add_flag("--sweep", arguments.sweep, "also simulated static counts of 0.02 to 1000 photons a pixel");
   app.add_flag("--cores", arguments.cores, "also simulated frames of detectors whose rate is to be held");
   app.add_flag("--json", arguments.json, "print the report as JSON on stdout");
@@ -131,10 +133,8 @@ Status read_device(const std::string& text, kernels::Device& device) {
 
 Status interpret(BenchArguments& arguments) {
   CodecBenchOptions& bench = arguments.bench;
-  if (arguments.quick) {
-    bench.own.repeat = 1;
-    bench.max_seconds = 0.5;
-  }
+  bench.own.repeat = arguments.repeat > 0 ? arguments.repeat : arguments.quick ? 1 : 3;
+  bench.max_seconds = arguments.max_seconds > 0 ? arguments.max_seconds : arguments.quick ? 0.5 : 4;
   if (arguments.profiles.empty()) arguments.profiles = {"fast", "small"};
   for (const std::string& name : arguments.profiles) {
     FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(name));
