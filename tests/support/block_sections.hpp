@@ -35,9 +35,10 @@ using Sections = std::map<kernels::SectionId, std::vector<std::byte>>;
   return split_sections(block.subspan(kernels::kBlockHeaderBytes));
 }
 
-/// What write_side_information makes of a plan that need not be possible.
+/// What write_side_information makes of a plan that need not be possible; no tables where the encoder counts them.
 [[nodiscard]] inline Sections sections_of_plan(const kernels::EncodePlan& plan) {
-  return split_sections(kernels::write_side_information(plan, plan.tables.get(), {}));
+  const kernels::ContextTables* tables = plan.count_frequencies ? nullptr : plan.tables.get();
+  return split_sections(kernels::write_side_information(plan, tables, {}));
 }
 
 /// `block` with other sections.
