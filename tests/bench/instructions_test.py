@@ -35,8 +35,7 @@ PAGE_HEAD = """\
 What one pixel costs in each stage of the codec on one core, in instructions counted by callgrind, which, unlike a clock, says the
 same on a busy machine. The frames are made up (128 × 256 pixels, 8 frames, one key group: `tests/bench/hot_loops.cpp`), so that
 tables, prior and planning weigh more here than in groups of a megapixel. `generic` is plain C++ for any processor, `avx2` the same
-source compiled for AVX2. AVX-512, which is what a server runs, is beyond valgrind: its speeds are in [codec.md](codec.md). Where both
-paths cost the same (the model phases of profile `small`), neither has loops of its own yet and the reference's are run.
+source compiled for AVX2. AVX-512, which is what a server runs, is beyond valgrind: its speeds are in [codec.md](codec.md).
 
 `tests/bench/instructions_test.py` compares every CI run with this table, ± 3 %; with `--update` it writes `instructions.csv` and this
 page anew. Recorded with {compiler}.
