@@ -83,3 +83,20 @@ def test_a_recording_that_is_not_there_is_named(bin_dir: Path):
                           timeout=60, check=False)
     assert done.returncode == 66
     assert "nowhere.json" in done.stderr
+
+
+def test_a_page_without_its_template_is_refused_before_the_long_run(bin_dir: Path, tmp_path: Path):
+    done = subprocess.run([bin_dir / "foreframe", "bench", "codec", SIMULATED, "--write", tmp_path / "page.md"],
+                          capture_output=True, text=True, timeout=10, check=False)
+    assert done.returncode == 66
+    assert "page.template.md" in done.stderr
+
+
+def test_a_page_is_written_from_a_saved_report(bin_dir: Path, tmp_path: Path):
+    report, page = tmp_path / "report.json", tmp_path / "page.md"
+    bench(bin_dir, SIMULATED, "--peers", "fast", "--bound", "sqrt:1", "--save", str(report))
+    (tmp_path / "page.template.md").write_text("# Sizes\n\n{{sizes}}\nand\n\n{{lossy}}\n", encoding="utf-8")
+    subprocess.run([bin_dir / "foreframe", "bench", "codec", "--from", report, "--write", page], timeout=60, check=True)
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("# Sizes\n\n| recording | frames | order-0 entropy | Foreframe fast | Foreframe small | bitshuffle+LZ4")
+    assert "| sqrt:1 |" in text

@@ -149,6 +149,10 @@ Status interpret(BenchArguments& arguments) {
   FF_TRY(read_device(arguments.device, bench.own.device));
   FF_TRY(read_tile(arguments.tile, bench.own));
   if (!arguments.write.empty()) {
+    const std::string form = fs::path(arguments.write).replace_extension(".template.md").string();
+    std::error_code none;
+    if (!fs::is_regular_file(form, none))  // before the long run, not after it
+      return fail(Errc::not_found, "--write " + arguments.write + ": there is no " + form + " to fill in");
     arguments.sweep = arguments.cores = true;
     if (arguments.save.empty())
       arguments.save = fs::path(arguments.write).replace_extension(".json").string();
