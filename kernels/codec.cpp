@@ -157,7 +157,7 @@ Coder coder_of(Device device, Model model) noexcept {
                                              {reference::encode_cells, reference::decode_cells}}};
   constexpr std::array<Coder, 3> kCpu{{{cpu::encode_lanes, cpu::decode_lanes},
                                        {cpu::encode_phases, cpu::decode_phases},
-                                       {reference::encode_cells, reference::decode_cells}}};
+                                       {cpu::encode_cells, cpu::decode_cells}}};
   const auto index = static_cast<std::size_t>(model);
   return device == Device::cpu ? kCpu[index] : kReference[index];
 }

@@ -8,6 +8,8 @@
 
 #include "kernels/cpu/cpu_paths.hpp"
 #include "kernels/cpu/phase_levels.hpp"
+#include "kernels/format/cell_values.hpp"
+#include "kernels/format/frequencies.hpp"
 #include "kernels/format/phase_root.hpp"
 
 // From here on this file's own functions are compiled for AVX2; what the headers above define is not.

@@ -31,7 +31,8 @@ Path widest_path() noexcept {
 
 Path path_for(const PredictorSetup& setup) noexcept {
   static const Path widest = widest_path();
-  return widest == Path::avx512 && setup.levels.level_bits == 32 ? Path::avx2 : widest;
+  const bool wide = setup.levels.level_bits == 32 && setup.model != Model::cells;
+  return widest == Path::avx512 && wide ? Path::avx2 : widest;
 }
 
 }  // namespace
@@ -79,6 +80,29 @@ Status decode_phases(TileState::Body& body, const PredictedPayload& payload, Mut
     case Path::avx2: return avx2::decode_phases(body, payload, frames);
 #endif
     default: return generic::decode_phases(body, payload, frames);
+  }
+}
+
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::Body& body,
+                                                                    const GroupCoding& coding,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
+  switch (path_for(body.predictor->setup)) {
+#if defined(__x86_64__)
+    case Path::avx512: return avx512::encode_cells(body, coding, frames, bytes_max);
+    case Path::avx2: return avx2::encode_cells(body, coding, frames, bytes_max);
+#endif
+    default: return generic::encode_cells(body, coding, frames, bytes_max);
+  }
+}
+
+Status decode_cells(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  switch (path_for(body.predictor->setup)) {
+#if defined(__x86_64__)
+    case Path::avx512: return avx512::decode_cells(body, payload, frames);
+    case Path::avx2: return avx2::decode_cells(body, payload, frames);
+#endif
+    default: return generic::decode_cells(body, payload, frames);
   }
 }
 

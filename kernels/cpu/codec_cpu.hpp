@@ -37,4 +37,12 @@ namespace ff::kernels::cpu {
 [[nodiscard]] Status decode_phases(TileState::Body& body, const PredictedPayload& payload,
                                    MutableGroupFrames frames);
 
+/// The same for the model cells; scratch of 1 to 2 bytes a pixel of the group, and the payload.
+[[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::Body& body,
+                                                                                  const GroupCoding& coding,
+                                                                                  GroupFrames frames,
+                                                                                  std::size_t bytes_max);
+[[nodiscard]] Status decode_cells(TileState::Body& body, const PredictedPayload& payload,
+                                  MutableGroupFrames frames);
+
 }  // namespace ff::kernels::cpu

@@ -23,13 +23,17 @@
       TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
   [[nodiscard]] Status decode_phases(TileState::Body& body, const PredictedPayload& payload,        \
                                      MutableGroupFrames frames);                                    \
+  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(                \
+      TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
+  [[nodiscard]] Status decode_cells(TileState::Body& body, const PredictedPayload& payload,         \
+                                    MutableGroupFrames frames);                                     \
   }
 
 namespace ff::kernels::cpu {
 
 FF_CPU_PATH(generic)  ///< any processor; levels of 16 and 32 bits
 FF_CPU_PATH(avx2)     ///< the same source, compiled for AVX2
-FF_CPU_PATH(avx512)   ///< levels of 8 and 16 bits only
+FF_CPU_PATH(avx512)   ///< levels of 8 and 16 bits only; cells of any
 
 /// Masked pixels of a row get their values. One loop a value, so that it becomes vectors.
 template <typename Pixel>

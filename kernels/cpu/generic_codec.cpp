@@ -8,6 +8,8 @@
 
 #include "kernels/cpu/cpu_paths.hpp"
 #include "kernels/cpu/phase_levels.hpp"
+#include "kernels/format/cell_values.hpp"
+#include "kernels/format/frequencies.hpp"
 #include "kernels/format/phase_root.hpp"
 
 namespace ff::kernels::cpu::generic {

@@ -108,5 +108,6 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
               : decode_typed<std::uint16_t>(body, payload, frames);
 }
 
+#include "kernels/cpu/generic_cells.inl"
 #include "kernels/cpu/generic_phase_rows.inl"
 #include "kernels/cpu/generic_phases.inl"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <numeric>
 
 #include "kernels/format/prior.hpp"
 #include "kernels/reference/plan_cell_sample.hpp"
@@ -27,6 +28,8 @@ constexpr std::uint32_t kWeighGroups = 16;
 constexpr std::uint64_t kFasterShare = 64;  // cells take a third of the time: worth 1/64 of the bits
 constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
 constexpr std::uint64_t kContextHeaderBits = 34, kSymbolHeaderBits = 4;
+constexpr std::size_t kCellRunsMax = 40, kValueRunsMax = 16;  // 64 contexts at most together
+constexpr std::uint64_t kRunSamplesMin = 96;                  // as plan_tables.cpp
 constexpr std::uint64_t kEscapeBits = 12;  // what follows an escaped cell that holds small levels
 
 // Tokens as levels of a short comb: every bucket codes the symbol itself.
@@ -39,50 +42,86 @@ PredictorSetup symbol_setup() {
   return setup;
 }
 
-struct ValueRun {
+// Neighbouring buckets or keys that share a context.
+struct Run {
   Histogram histogram{};
-  std::uint8_t keys = 0;
+  std::uint8_t width = 0;
   FixedBits cost = 0;
 };
 
-FixedBits run_cost(const Histogram& histogram) {
+// What a context costs the whole group, of which the sample is a part. A table fitted to a sample loses on the rest
+// what chance seemed to save: 0.72 bits a symbol in each, for every time that the sample's size is coded.
+FixedBits run_cost(const Histogram& histogram, std::uint64_t ratio_256) {
   const auto used = std::ranges::count_if(histogram, [](std::uint32_t n) { return n != 0; });
-  return entropy_bits(histogram) +
-         (kContextHeaderBits + kSymbolHeaderBits * static_cast<std::uint64_t>(used)) * kOneBit;
+  const FixedBits chance = kOneBit * 3 / 2 * (ratio_256 - 256) / 256;
+  return entropy_bits(histogram) / 256 * ratio_256 + kContextHeaderBits * kOneBit +
+         (kSymbolHeaderBits * kOneBit + chance) * static_cast<std::uint64_t>(used);
 }
 
-ValueRun joined(const ValueRun& a, const ValueRun& b) {
-  ValueRun sum = a;
-  sum.keys = static_cast<std::uint8_t>(a.keys + b.keys);
+Run joined(const Run& a, const Run& b, std::uint64_t ratio_256) {
+  Run sum = a;
+  sum.width = static_cast<std::uint8_t>(a.width + b.width);
   for (std::size_t s = 0; s < kSymbols; ++s) sum.histogram[s] += b.histogram[s];
-  sum.cost = run_cost(sum.histogram);
+  sum.cost = run_cost(sum.histogram, ratio_256);
   return sum;
 }
 
-// Neighbouring keys share a context while that is cheaper than a table of their own, and 16 at most.
-std::vector<ValueRun> value_runs(const ValueSample& values) {
-  constexpr std::size_t kRunsMax = 16;
-  std::vector<ValueRun> runs;
-  for (const Histogram& histogram : values.by_key) {
+// Neighbours share a context while that is cheaper than a table of their own, and until few enough are left.
+void join_runs(std::vector<Run>& runs, std::size_t runs_max, std::uint64_t ratio_256) {
+  for (Run& run : runs) run.cost = run_cost(run.histogram, ratio_256);
+  const auto loss_at = [&](std::size_t i) {
+    return i + 1 >= runs.size() ? std::numeric_limits<std::int64_t>::max()
+                                : static_cast<std::int64_t>(joined(runs[i], runs[i + 1], ratio_256).cost) -
+                                      static_cast<std::int64_t>(runs[i].cost + runs[i + 1].cost);
+  };
+  std::vector<std::int64_t> loss(runs.size());
+  for (std::size_t i = 0; i < runs.size(); ++i) loss[i] = loss_at(i);
+  while (runs.size() > 1) {
+    const auto best = static_cast<std::size_t>(std::ranges::min_element(loss) - loss.begin());
+    if (loss[best] >= 0 && runs.size() <= runs_max) break;
+    runs[best] = joined(runs[best], runs[best + 1], ratio_256);
+    runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(best + 1));
+    loss.erase(loss.begin() + static_cast<std::ptrdiff_t>(best + 1));
+    loss[best] = loss_at(best);
+    if (best > 0) loss[best - 1] = loss_at(best - 1);
+  }
+}
+
+// Too few samples to tell what a context of their own would save.
+bool thin_run(const Run& run) {
+  return std::accumulate(run.histogram.begin(), run.histogram.end(), std::uint64_t{0}) < kRunSamplesMin;
+}
+
+std::vector<Run> value_runs(const CellSample& sample) {
+  std::vector<Run> runs;
+  for (const Histogram& histogram : sample.values().by_key) {
     const bool empty = std::ranges::all_of(histogram, [](std::uint32_t n) { return n == 0; });
     if (empty && !runs.empty()) {
-      ++runs.back().keys;
+      ++runs.back().width;
+    } else {
+      runs.push_back({histogram, 1, 0});
+    }
+  }
+  join_runs(runs, kValueRunsMax, sample.values_ratio_256());
+  return runs;
+}
+
+// Buckets that occur in the records, each with those behind it that do not; the first one begins at 0.
+std::vector<Run> cell_runs(const SampleRecords& records, const CellSample& sample) {
+  std::vector<Histogram> by_bucket(kBuckets, Histogram{});
+  for (std::size_t i = 0; i < records.size(); ++i) ++by_bucket[records.bucket[i]][records.level[i]];
+  std::vector<Run> runs;
+  for (const Histogram& histogram : by_bucket) {
+    const std::uint64_t count = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
+    const bool thin = !runs.empty() && (count == 0 || thin_run(runs.back()));
+    if (!thin) {
+      runs.push_back({histogram, 1, 0});
       continue;
     }
-    runs.push_back({histogram, 1, run_cost(histogram)});
+    ++runs.back().width;
+    for (std::size_t s = 0; s < kSymbols; ++s) runs.back().histogram[s] += histogram[s];
   }
-  while (runs.size() > 1) {
-    std::size_t best = 0;
-    std::int64_t best_loss = std::numeric_limits<std::int64_t>::max();
-    for (std::size_t i = 0; i + 1 < runs.size(); ++i) {
-      const auto apart = static_cast<std::int64_t>(runs[i].cost + runs[i + 1].cost);
-      const std::int64_t loss = static_cast<std::int64_t>(joined(runs[i], runs[i + 1]).cost) - apart;
-      if (loss < best_loss) best = i, best_loss = loss;
-    }
-    if (best_loss >= 0 && runs.size() <= kRunsMax) break;
-    runs[best] = joined(runs[best], runs[best + 1]);
-    runs.erase(runs.begin() + static_cast<std::ptrdiff_t>(best + 1));
-  }
+  join_runs(runs, kCellRunsMax, sample.ratio_256());
   return runs;
 }
 
@@ -243,16 +282,15 @@ class CellPlanner {
 
   void choose_tables() {
     const SampleRecords found = records(plan_->group);
-    ContextTables tables = build_tables(found, symbol_setup(), sample_.ratio_256());
+    ContextTables tables;
     tables.bits = kProbabilityBitsMax;
-    tables.frequencies.clear();
-    const auto entries = bucket_entries(tables);
-    std::vector<Histogram> counts(tables.pixel_contexts(), Histogram{});
-    for (std::size_t i = 0; i < found.size(); ++i)
-      ++counts[entries[found.bucket[i]].first_context][found.level[i]];
-    for (Histogram& histogram : counts) histogram = with_rare_escaped(histogram, tables.bits);
-    for (const ValueRun& run : value_runs(sample_.values())) {
-      tables.value_keys.push_back(run.keys);
+    std::vector<Histogram> counts;
+    for (const Run& run : cell_runs(found, sample_)) {
+      tables.classes.push_back({run.width, false, false, 0});
+      counts.push_back(with_rare_escaped(run.histogram, tables.bits));
+    }
+    for (const Run& run : value_runs(sample_)) {
+      tables.value_keys.push_back(run.width);
       counts.push_back(run.histogram);
     }
     const ContextTables counted = counted_tables(tables, counts);

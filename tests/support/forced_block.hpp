@@ -29,7 +29,7 @@ namespace ff::tests {
   const std::vector<std::byte> mix_bits = write_mixes(body, mixes);
   const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
   const bool cells = body.predictor->cells != nullptr;
-  const auto encode = device == Device::cpu ? (cells ? reference::encode_cells : cpu::encode_phases)
+  const auto encode = device == Device::cpu ? (cells ? cpu::encode_cells : cpu::encode_phases)
                                             : (cells ? reference::encode_cells : reference::encode_phases);
   const auto streams = encode(body, coding, frames, std::numeric_limits<std::size_t>::max());
   FF_CHECK(streams.has_value());

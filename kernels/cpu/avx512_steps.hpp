@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Steps of 16 lanes in AVX-512: a token or raw bits go in, or come out; words leave or come.
+//
+// Data path  token > [steps] > block
+// Meaning    docs/formats/block.md §7.
+// Not here   which lanes, tables and words (avx512_lanes.cpp, avx512_cells.cpp). Include only from files compiled for
+//            AVX-512.
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <immintrin.h>
+
+#include "kernels/format/sections.hpp"
+
+// From here on this file's own functions are compiled for AVX-512; what the headers above define is not.
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512vl,avx512dq,bmi2,popcnt")
+
+namespace ff::kernels::cpu::avx512 {
+
+using Half = __m512i;  // 16 lanes
+
+inline Half set32(std::uint32_t value) noexcept { return _mm512_set1_epi32(static_cast<int>(value)); }
+
+inline Half load16(const std::uint16_t* p) noexcept {
+  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+// The low words of the chosen lanes leave downwards, ascending in memory.
+inline Half emit(Half x, __mmask16 leaves, std::uint16_t*& out) noexcept {
+  const int count = std::popcount(static_cast<unsigned>(leaves));
+  out -= count;
+  const __m256i words = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(leaves, x));
+  _mm256_mask_storeu_epi16(out, static_cast<__mmask16>((1u << count) - 1u), words);
+  return _mm512_mask_srli_epi32(x, leaves, x, 16);
+}
+
+// Raw bits of 16 lanes; k = 0 where there are none.
+inline Half put_raw(Half x, Half level, Half k, std::uint16_t*& out) noexcept {
+  const Half overflow = _mm512_srlv_epi32(x, _mm512_sub_epi32(set32(32), k));
+  x = emit(x, _mm512_test_epi32_mask(overflow, overflow), out);
+  const Half low = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), k), level);
+  return _mm512_or_si512(_mm512_sllv_epi32(x, k), low);
+}
+
+// floor(x / f) by float, corrected by at most one: both roundings together stay below a quarter.
+inline Half put_token(Half x, Half entry, __mmask16 active, Half bits, std::uint16_t*& out) noexcept {
+  const Half f = _mm512_srli_epi32(entry, 17);
+  const Half start = _mm512_and_si512(entry, set32(0xfff));
+  const Half rest_bits = _mm512_sub_epi32(set32(32), bits);
+  x = emit(x, _mm512_mask_cmpge_epu32_mask(active, _mm512_srlv_epi32(x, rest_bits), f), out);
+  Half q = _mm512_cvttps_epu32(_mm512_div_ps(_mm512_cvtepu32_ps(x), _mm512_cvtepu32_ps(f)));
+  Half rest = _mm512_sub_epi32(x, _mm512_mullo_epi32(q, f));
+  const __mmask16 high = _mm512_movepi32_mask(rest);
+  q = _mm512_mask_sub_epi32(q, high, q, set32(1));
+  rest = _mm512_mask_add_epi32(rest, high, rest, f);
+  const __mmask16 low = _mm512_cmpge_epi32_mask(rest, f);
+  q = _mm512_mask_add_epi32(q, low, q, set32(1));
+  rest = _mm512_mask_sub_epi32(rest, low, rest, f);
+  const Half next = _mm512_add_epi32(_mm512_sllv_epi32(q, bits), _mm512_add_epi32(rest, start));
+  return _mm512_mask_mov_epi32(x, active, next);
+}
+
+inline Half raw_bits_of(Half entry) noexcept {
+  return _mm512_and_si512(_mm512_srli_epi32(entry, 12), set32(31));
+}
+
+// Words come for the lanes below 2^16, in ascending lane order.
+inline Half refill(Half x, const std::uint16_t*& in) noexcept {
+  const __mmask16 needs = _mm512_cmplt_epu32_mask(x, set32(kLaneStart));
+  const Half words = _mm512_maskz_expand_epi32(needs, load16(in));
+  in += std::popcount(static_cast<unsigned>(needs));
+  return _mm512_mask_or_epi32(x, needs, _mm512_slli_epi32(x, 16), words);
+}
+
+struct Decoded {
+  Half state, token;
+};
+
+// Idle lanes keep their state and give token 0.
+inline Decoded get_token(Half x, Half context, const std::uint32_t* entries, __mmask16 active,
+                         Half bits) noexcept {
+  const Half slot = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits), x);
+  const Half index = _mm512_or_si512(_mm512_sllv_epi32(_mm512_srli_epi32(context, 8), bits), slot);
+  const Half entry = _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), active, index, entries, 4);
+  const Half f = _mm512_srli_epi32(entry, 20);
+  const Half offset = _mm512_and_si512(_mm512_srli_epi32(entry, 8), set32(0xfff));
+  const Half product = _mm512_mullo_epi32(f, _mm512_srlv_epi32(x, bits));
+  return {_mm512_mask_add_epi32(x, active, product, offset), _mm512_and_si512(entry, set32(255))};
+}
+
+}  // namespace ff::kernels::cpu::avx512
+
+#pragma GCC pop_options
