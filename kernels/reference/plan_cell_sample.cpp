@@ -10,6 +10,7 @@ namespace ff::kernels::reference {
 namespace {
 
 constexpr unsigned kSymbolBits = 8;
+constexpr std::size_t kSampledFrames = 16;  // more bands tell more than more frames
 
 std::uint32_t sum_of(const std::uint32_t* levels, const LevelMap& map) noexcept {
   std::uint32_t sum = 0;
@@ -52,7 +53,10 @@ const std::uint32_t* CellRow::read(const FrameView& frame, std::uint32_t cell_ro
 }
 
 CellSample::CellSample(const FrameShape& tile, std::size_t frames, std::size_t cells_wanted)
-    : tile_(tile), shape_(cell_shape(tile)), frames_(frames), bands_(shape_, frames, cells_wanted) {}
+    : tile_(tile),
+      shape_(cell_shape(tile)),
+      frames_(frames),
+      bands_(shape_, std::min(frames, kSampledFrames), cells_wanted) {}
 
 void CellSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask,
                       const MaskMap* image_mask, const std::vector<std::uint8_t>* last_value) {
@@ -86,24 +90,25 @@ void CellSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap
   bands_.read(fill, image_mask);
 }
 
-SampleRecords CellSample::run(const PredictorSetup& setup, const GroupSetup& group, const Prior& prior) {
+SampleRecords CellSample::run(const PredictorSetup& setup, const GroupSetup& group, const Prior& prior,
+                              std::size_t frames_max) {
   bands_.start(prior);
-  return run(setup, group);
+  return run(setup, group, frames_max);
 }
 
 SampleRecords CellSample::run(const PredictorSetup& setup, const GroupSetup& group,
-                              const PredictorState& image) {
+                              const PredictorState& image, std::size_t frames_max) {
   bands_.start(image.mean.data(), nullptr, image.frames);
-  return run(setup, group);
+  return run(setup, group, frames_max);
 }
 
-SampleRecords CellSample::run(const PredictorSetup& setup, const GroupSetup& group) {
+SampleRecords CellSample::run(const PredictorSetup& setup, const GroupSetup& group, std::size_t frames_max) {
   PredictorSetup image;
   image.levels.level_bits = 32;
   image.up = setup.up;
   image.down = kSymbolBits;
   SampleRecords records;
-  bands_.run({image, group}, frames_, records);
+  bands_.run({image, group}, frames_max, records);
   for (std::uint32_t& level : records.level) level &= (1u << kSymbolBits) - 1;
   return records;
 }

@@ -22,25 +22,32 @@ struct ValueSample {
 
 class CellSample {
  public:
+  /// About `cells_wanted` cells of the first frames of a group of `frames`.
   CellSample(const FrameShape& tile, std::size_t frames, std::size_t cells_wanted);
 
   /// `mask` is the pixels', `image_mask` the cells'; `last_value` that of the state, nothing after a setup.
   void read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask, const MaskMap* image_mask,
             const std::vector<std::uint8_t>* last_value);
 
-  /// Records of the cells with their symbols as levels, from a prior or from the state.
-  [[nodiscard]] SampleRecords run(const PredictorSetup& setup, const GroupSetup& group, const Prior& prior);
+  /// Records of the first `frames_max` frames' cells with their symbols as levels, from a prior or from the state.
+  [[nodiscard]] SampleRecords run(const PredictorSetup& setup, const GroupSetup& group, const Prior& prior,
+                                  std::size_t frames_max);
   [[nodiscard]] SampleRecords run(const PredictorSetup& setup, const GroupSetup& group,
-                                  const PredictorState& image);
+                                  const PredictorState& image, std::size_t frames_max);
 
   [[nodiscard]] const ValueSample& values() const noexcept { return values_; }
-  [[nodiscard]] std::uint64_t ratio_256() const noexcept { return bands_.ratio_256(); }
+  /// Cells of the group per sampled cell, x 256.
+  [[nodiscard]] std::uint64_t ratio_256() const noexcept {
+    return bands_.ratio_256() * frames_ / bands_.frames();
+  }
   [[nodiscard]] std::uint64_t values_ratio_256() const noexcept {
-    return rows_read_ == 0 ? 256 : std::uint64_t{shape_.rows} * 256 / rows_read_;
+    return rows_read_ == 0 ? 256
+                           : std::uint64_t{shape_.rows} * 256 * frames_ / (rows_read_ * bands_.frames());
   }
 
  private:
-  [[nodiscard]] SampleRecords run(const PredictorSetup& setup, const GroupSetup& group);
+  [[nodiscard]] SampleRecords run(const PredictorSetup& setup, const GroupSetup& group,
+                                  std::size_t frames_max);
 
   FrameShape tile_, shape_;
   std::size_t frames_;

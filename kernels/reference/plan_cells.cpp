@@ -22,7 +22,8 @@ constexpr std::array<std::uint16_t, 3> kSmoothings{0, 16384, 32767};
 constexpr std::array<std::uint8_t, 4> kMemories{4, 8, 16, 64};
 constexpr std::array<std::uint8_t, 4> kPriorWeights{1, 2, 4, 8};
 constexpr std::uint8_t kStateShift = 12;  // eight photons a cell; what is more is a value anyway
-constexpr std::size_t kSampleCells = 262144, kSampleShare = 16;
+constexpr std::size_t kSampleCellsMin = 65536, kSampleCellsMax = 262144, kFilledCells = 2048;
+constexpr std::size_t kPriorFrames = 4;  // of the sampled ones
 constexpr std::size_t kLookPixels = 4096;
 constexpr std::uint32_t kWeighGroups = 16;
 constexpr std::uint64_t kFasterShare = 64;  // cells take a third of the time: worth 1/64 of the bits
@@ -146,6 +147,35 @@ std::uint64_t coded_bits(const SampleRecords& records, const CellSample& sample,
   return (cells / 256 * sample.ratio_256() + values / 256 * sample.values_ratio_256()) >> kFixedBitsShift;
 }
 
+// A look at some thousand pixels: how many of them differ from 0.
+struct Look {
+  std::size_t seen = 0, filled = 0;
+};
+
+Look look_at(const TileState::Body& body, GroupFrames frames, const EncodeOptions& options) {
+  const std::size_t pixels = body.shape.pixels(), width = dtype_bytes(body.shape.dtype);
+  const std::size_t step = std::max<std::size_t>(pixels * frames.size() / kLookPixels, 1) | 1;
+  Look look;
+  for (std::size_t i = 0; i < pixels * frames.size(); i += step) {
+    const std::size_t p = i % pixels;
+    const std::byte* row = frames[i / pixels].row(static_cast<std::uint32_t>(p / body.shape.cols));
+    const std::int64_t value = load_pixel(body.shape.dtype, row + p % body.shape.cols * width);
+    if (std::ranges::find(options.sentinels, value) != options.sentinels.end()) continue;
+    ++look.seen;
+    look.filled += value != 0 ? 1 : 0;
+  }
+  return look;
+}
+
+// Few enough pixels are filled for cells to be worth a plan.
+bool looks_sparse(const Look& look) noexcept { return look.filled * 4 < look.seen; }
+
+// Enough cells for some two thousand filled ones, within reason.
+std::size_t sample_cells(const Look& look) noexcept {
+  const std::size_t wanted = kFilledCells * (look.seen + 1) / (kCellPixels * (look.filled + 1));
+  return std::clamp(wanted, kSampleCellsMin, kSampleCellsMax);
+}
+
 class CellPlanner {
  public:
   CellPlanner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
@@ -154,13 +184,13 @@ class CellPlanner {
         frames_(frames),
         options_(options),
         plan_(new EncodePlan),
-        sample_(body.shape, frames.size(),
-                std::max(kSampleCells, cell_shape(body.shape).pixels() * frames.size() / kSampleShare)) {
+        sample_(body.shape, frames.size(), sample_cells(look_at(body, frames, options))) {
     plan_->tile = body.shape;
     plan_->place = place;
     plan_->profile = options.profile == Profile::automatic ? Profile::fast : options.profile;
     plan_->kind = BlockKind::predicted;
     plan_->group = body.memory.group;
+    if (known()) return;
     plan_->group.smoothing = kSmoothings.back();
     plan_->group.mean_frames = kMemories.back();
   }
@@ -194,7 +224,6 @@ class CellPlanner {
     if (carry_on && keeps_bound() && expresses(body_.predictor->codec, frames_, mask_.get())) {
       codec_ = body_.predictor->codec;
       if (mask_ != previous) plan_->mask = mask_;
-      plan_->group = body_.memory.group;
       return;
     }
     const bool wide =
@@ -208,12 +237,20 @@ class CellPlanner {
     codec_ = LevelCodec(plan_->setup->levels, body_.shape.dtype);
   }
 
-  [[nodiscard]] SampleRecords records(const GroupSetup& group) {
-    return resets() ? sample_.run(symbol_setup(), group, *plan_->prior)
-                    : sample_.run(symbol_setup(), group, cells().image);
+  [[nodiscard]] SampleRecords records(const GroupSetup& group, std::size_t frames_max) {
+    return resets() ? sample_.run(symbol_setup(), group, *plan_->prior, frames_max)
+                    : sample_.run(symbol_setup(), group, cells().image, frames_max);
   }
-  [[nodiscard]] FixedBits cost(const GroupSetup& group) {
-    return estimate_cost(records(group), symbol_setup());
+  [[nodiscard]] FixedBits cost(const GroupSetup& group, std::size_t frames_max) {
+    return estimate_cost(records(group, frames_max), symbol_setup());
+  }
+
+  // A stream that was coded as cells before starts from what was best, and tries one thing a group.
+  [[nodiscard]] bool known() const noexcept {
+    return body_.memory.known && body_.memory.model == Model::cells;
+  }
+  [[nodiscard]] bool turn(std::uint32_t which) const noexcept {
+    return !known() || body_.memory.groups % 4 == which;
   }
 
   // The first frame's sums, as a frame of the image of cells.
@@ -241,47 +278,47 @@ class CellPlanner {
     const LevelCodec identity(setup.levels, Dtype::u16);
     FixedBits best = ~FixedBits{0};
     const auto consider = [&](Prior prior) {
-      std::swap(plan_->prior.emplace(), prior);
-      const FixedBits bits = cost(plan_->group) / 256 * sample_.ratio_256() +
+      plan_->prior = std::move(prior);
+      const FixedBits bits = cost(plan_->group, kPriorFrames) / 256 * sample_.ratio_256() +
                              (FixedBits{prior_bits(*plan_->prior, shape)} << kFixedBitsShift);
       if (bits < best) best = bits, best_prior_ = *plan_->prior;
     };
-    for (const unsigned log2_block : {6u, 5u, 4u, 3u})
-      consider(plan_prior(image, identity, setup, image_mask_.get(), log2_block, 2));
-    for (const std::uint8_t weight : kPriorWeights) {
+    const unsigned last_block = body_.memory.prior_block;
+    const std::uint8_t weight = known() ? body_.memory.prior_weight : kPriorWeights[1];
+    for (const unsigned log2_block : {6u, 5u, 4u, 3u}) {
+      if (known() &&
+          (turn(0) ? log2_block > last_block + 1 || log2_block + 1 < last_block : log2_block != last_block))
+        continue;
+      consider(plan_prior(image, identity, setup, image_mask_.get(), log2_block, weight));
+    }
+    for (const std::uint8_t other_weight : kPriorWeights) {
+      if (!turn(1) || best_prior_.frames_weight == other_weight) continue;
       Prior other = best_prior_;
-      if (other.frames_weight == weight) continue;
-      other.frames_weight = weight;
+      other.frames_weight = other_weight;
       consider(std::move(other));
     }
     plan_->prior = best_prior_;
   }
 
   void choose_group() {
-    FixedBits best = cost(plan_->group);
-    const auto consider = [&](GroupSetup other) {
-      if (other == plan_->group) return;
-      const FixedBits bits = cost(other);
+    if (turn(2)) try_field(&GroupSetup::smoothing, kSmoothings);
+    if (turn(3)) try_field(&GroupSetup::mean_frames, kMemories);
+  }
+
+  template <typename Field, typename Values>
+  void try_field(Field GroupSetup::*field, const Values& values) {
+    FixedBits best = cost(plan_->group, frames_.size());
+    for (const auto value : values) {
+      GroupSetup other = plan_->group;
+      other.*field = value;
+      if (other == plan_->group) continue;
+      const FixedBits bits = cost(other, frames_.size());
       if (bits < best) plan_->group = other, best = bits;
-    };
-    // A known stream tries one field a group.
-    const bool afresh = resets() || body_.memory.groups < 4;
-    for (const std::uint16_t smoothing : kSmoothings) {
-      if (!afresh && body_.memory.groups % 2 != 0) break;
-      GroupSetup other = plan_->group;
-      other.smoothing = smoothing;
-      consider(other);
-    }
-    for (const std::uint8_t memory : kMemories) {
-      if (!afresh && body_.memory.groups % 2 == 0) break;
-      GroupSetup other = plan_->group;
-      other.mean_frames = memory;
-      consider(other);
     }
   }
 
   void choose_tables() {
-    const SampleRecords found = records(plan_->group);
+    const SampleRecords found = records(plan_->group, frames_.size());
     ContextTables tables;
     tables.bits = kProbabilityBitsMax;
     std::vector<Histogram> counts;
@@ -318,24 +355,6 @@ class CellPlanner {
   Prior best_prior_;
 };
 
-// A look at some thousand pixels: few enough of them differ from 0 for cells to be worth a plan.
-bool looks_sparse(const TileState::Body& body, GroupFrames frames, const EncodeOptions& options) {
-  const std::size_t pixels = body.shape.pixels(), width = dtype_bytes(body.shape.dtype);
-  const std::size_t step = std::max<std::size_t>(pixels * frames.size() / kLookPixels, 1) | 1;
-  std::size_t seen = 0, filled = 0;
-  for (std::size_t i = 0; i < pixels * frames.size(); i += step) {
-    const FrameView& frame = frames[i / pixels];
-    const std::size_t p = i % pixels;
-    const std::int64_t value =
-        load_pixel(body.shape.dtype,
-                   frame.row(static_cast<std::uint32_t>(p / body.shape.cols)) + p % body.shape.cols * width);
-    if (std::ranges::find(options.sentinels, value) != options.sentinels.end()) continue;
-    ++seen;
-    filled += value != 0 ? 1 : 0;
-  }
-  return filled * 4 < seen;
-}
-
 }  // namespace
 
 EncodePlanPtr plan_cells(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
@@ -345,7 +364,7 @@ EncodePlanPtr plan_cells(const TileState::Body& body, const GroupPlace& place, G
 
 EncodePlanPtr plan_or_cells(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
                             const EncodeOptions& options, OtherPlanner other) {
-  if (!looks_sparse(body, frames, options)) return other(body, place, frames, options);
+  if (!looks_sparse(look_at(body, frames, options))) return other(body, place, frames, options);
   const bool starts = place.key || !body.predictor;
   const Model last = starts ? body.memory.model : body.predictor->setup.model;
   // Models are weighed when a window starts, and for a known stream only now and then.

@@ -67,6 +67,7 @@ void BandSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap
 void BandSample::read(const FillRow& fill, const MaskMap* mask) {
   levels_.resize(plane_pixels_ * frames_);
   masked_.assign(plane_pixels_, 0);
+  any_masked_ = mask != nullptr;
   for (const Band& band : bands_) {
     for (std::uint32_t r = 0; r < band.height; ++r) {
       const std::size_t at = band.offset + std::size_t{r} * tile_.cols;
@@ -101,6 +102,24 @@ void BandSample::start(const Prior& prior) {
   }
 }
 
+namespace {
+
+// A row without masked pixels around it: loops that become vectors.
+void smooth_plain_row(const std::uint16_t* up, const std::uint16_t* centre, const std::uint16_t* down,
+                      std::size_t cols, std::int32_t smoothing, std::uint16_t* vertical,
+                      std::uint16_t* out) noexcept {
+  for (std::size_t i = 0; i < cols; ++i)
+    vertical[i + 1] = static_cast<std::uint16_t>(average(average(up[i], down[i]), centre[i]));
+  vertical[0] = vertical[1];
+  vertical[cols + 1] = vertical[cols];
+  for (std::size_t i = 0; i < cols; ++i) {
+    const std::int32_t filtered = average(average(vertical[i], vertical[i + 2]), vertical[i + 1]);
+    out[i] = static_cast<std::uint16_t>(centre[i] + scaled(filtered - centre[i], smoothing));
+  }
+}
+
+}  // namespace
+
 void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane,
                             std::uint32_t smoothing, std::vector<std::uint16_t>& vertical,
                             std::vector<std::uint16_t>& out) const {
@@ -110,6 +129,10 @@ void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint
   const bool has_up = row > 0, has_down = row + 1 < band.height;
   const std::uint16_t* up = has_up ? centre - cols : centre;
   const std::uint16_t* down = has_down ? centre + cols : centre;
+  if (!any_masked_) {
+    return smooth_plain_row(up, centre, down, cols, static_cast<std::int32_t>(smoothing), vertical.data(),
+                            out.data());
+  }
   const std::uint8_t* hidden = &masked_[at];
   const std::uint8_t* hidden_up = has_up ? hidden - cols : hidden;
   const std::uint8_t* hidden_down = has_down ? hidden + cols : hidden;

@@ -84,6 +84,7 @@ class BandSample {
   std::vector<Band> bands_;
   std::vector<std::uint32_t> levels_;  ///< frame after frame
   std::vector<std::uint8_t> masked_;
+  bool any_masked_ = false;
   std::vector<std::uint16_t> mean_, scale_;
   std::uint32_t frames_before_ = 0;
 };
