@@ -94,7 +94,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::
   std::uint16_t* tokens = token_memory.get(2 * stride * frames.size());
   std::vector<CodedFrame> coded;
   std::optional<SymbolCounts> counts;
-  if (coding.count_frequencies) counts.emplace();
+  if (coding.count_frequencies) counts.emplace(*state.tables);
   for (std::size_t t = 0; t < frames.size(); ++t) {
     walk.begin_frame();
     std::uint16_t* symbols = tokens + 2 * stride * t;
@@ -102,7 +102,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::
     tokenize_frame(walk, rows, state, coding.mixes[t], frames[t], coded.back());
     if (counts) counts->add(symbols, coded.back().positions);
   }
-  if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables(*state.tables));
+  if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables());
   const std::size_t streams = coding.group.streams;
   const std::size_t frame_words = (stride / kLanes / streams + 2) * 2 * kLanes;
   const std::size_t words_max =

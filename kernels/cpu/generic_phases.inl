@@ -93,7 +93,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases_typed(TileS
   PhaseRows<Level> rows(state, coding.group);
   std::vector<CodedFrame<Level>> coded;
   std::optional<SymbolCounts> counts;
-  if (coding.count_frequencies) counts.emplace();
+  if (coding.count_frequencies) counts.emplace(*state.tables);
   std::size_t positions = 0;
   for (std::size_t t = 0; t < frames.size(); ++t) {
     walk.begin_frame();
@@ -101,7 +101,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases_typed(TileS
     positions = std::max(positions, coded.back().positions);
     if (counts) counts->add(coded.back().symbols.get(), coded.back().positions);
   }
-  if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables(*state.tables));
+  if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables());
   // More words than the positions can give need no room.
   bytes_max = std::min(bytes_max, 8 * positions * frames.size());
   StreamEncoder<Level> encoder(state, coding.group.streams, positions, bytes_max);

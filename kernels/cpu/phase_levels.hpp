@@ -210,33 +210,42 @@ void learn_pair(PhaseWalk& walk, const PhaseRows& rows, PredictorState& state, s
   walk.close_learned(y);
 }
 
-/// How often each symbol (context << 8 | token) of a group occurs. Four counters each, because one that was just
-/// written is slow to read.
+/// How often each symbol (context << 8 | token) of a group occurs. Positions take turns between tables, because a
+/// counter that was just written is slow to read.
 class SymbolCounts {
  public:
-  SymbolCounts() : counts_((kIdle + 1) * kCounters) {}
+  explicit SymbolCounts(const ContextTables& classes) : classes_(classes) {
+    for (const ContextClass& c : classes.classes) symbols_ += kSymbols * c.contexts();
+    counts_.resize((symbols_ + kGap) * kTables);
+  }
 
-  /// `count` is a multiple of 32. Symbols of positions that code nothing are kIdle or above.
+  /// `count` is a multiple of 32. Symbols of positions that code nothing lie above all others.
   template <typename Symbol>
   void add(const Symbol* symbols, std::size_t count) noexcept {
-    for (std::size_t i = 0; i < count; i += kCounters) {
-      for (std::size_t j = 0; j < kCounters; ++j)
-        ++counts_[std::min<std::size_t>(symbols[i + j], kIdle) * kCounters + j];
+    const std::size_t idle = symbols_;
+    std::array<std::uint32_t*, kTables> tables{};
+    for (std::size_t j = 0; j < kTables; ++j) tables[j] = &counts_[(symbols_ + kGap) * j];
+    for (std::size_t i = 0; i < count; i += kTables) {
+#pragma GCC unroll 8
+      for (std::size_t j = 0; j < kTables; ++j) ++tables[j][std::min<std::size_t>(symbols[i + j], idle)];
     }
   }
-  [[nodiscard]] ContextTables tables(const ContextTables& classes) const {
-    std::size_t contexts = 0;
-    for (const ContextClass& c : classes.classes) contexts += c.contexts();
-    std::vector<Histogram> histograms(contexts);
-    for (std::size_t i = 0; i < contexts * kSymbols; ++i) {
-      const auto* counters = &counts_[i * kCounters];
-      histograms[i / kSymbols][i % kSymbols] = std::accumulate(counters, counters + kCounters, 0u);
+  [[nodiscard]] ContextTables tables() const {
+    std::vector<Histogram> histograms(symbols_ / kSymbols, Histogram{});
+    for (std::size_t i = 0; i < symbols_ * kTables; ++i) {
+      const std::size_t symbol = i % symbols_;
+      histograms[symbol / kSymbols][symbol % kSymbols] +=
+          counts_[(symbols_ + kGap) * (i / symbols_) + symbol];
     }
-    return counted_tables(classes, histograms);
+    return counted_tables(classes_, histograms);
   }
 
  private:
-  static constexpr std::size_t kIdle = 0x8000, kCounters = 4;
+  static constexpr std::size_t kTables = 8;
+  static constexpr std::size_t kGap = 16;  // one for idle positions; tables begin on different lines
+
+  const ContextTables& classes_;
+  std::size_t symbols_ = 0;
   std::vector<std::uint32_t> counts_;
 };
 
