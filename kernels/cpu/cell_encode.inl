@@ -77,6 +77,11 @@ inline void escape_absent(const ContextTables& tables, CellGroup& group, std::si
     std::vector<ValueCell>& cells = group.value_cells[t] = {};
     std::size_t next = 0;
     for (std::size_t c = 0; c < group.cells; ++c) {
+      // Frames are padded, so that four symbols may be looked at anywhere.
+      if (!zero_absent && ((symbols[c] | symbols[c + 1] | symbols[c + 2] | symbols[c + 3]) & 255u) == 0) {
+        c += 3;
+        continue;
+      }
       const std::uint32_t token = symbols[c] & 255u;
       if ((token == 0 && !zero_absent) || symbols[c] == kInactive) continue;
       const bool valued = has_values(token), lacks = absent[symbols[c]];

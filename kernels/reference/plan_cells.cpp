@@ -24,6 +24,7 @@ constexpr std::array<std::uint8_t, 4> kPriorWeights{1, 2, 4, 8};
 constexpr std::uint8_t kStateShift = 12;  // eight photons a cell; what is more is a value anyway
 constexpr std::size_t kSampleCellsMin = 65536, kSampleCellsMax = 262144, kFilledCells = 2048;
 constexpr std::size_t kPriorFrames = 4;  // of the sampled ones
+constexpr std::uint32_t kTurns = 8;
 constexpr std::size_t kLookPixels = 4096;
 constexpr std::uint32_t kWeighGroups = 16;
 constexpr std::uint64_t kFasterShare = 64;  // cells take a third of the time: worth 1/64 of the bits
@@ -170,8 +171,9 @@ Look look_at(const TileState::Body& body, GroupFrames frames, const EncodeOption
 // Few enough pixels are filled for cells to be worth a plan.
 bool looks_sparse(const Look& look) noexcept { return look.filled * 4 < look.seen; }
 
-// Enough cells for some two thousand filled ones, within reason.
-std::size_t sample_cells(const Look& look) noexcept {
+// Enough cells for some two thousand filled ones, within reason; a known stream has made its choices.
+std::size_t sample_cells(const Look& look, const PlannerMemory& memory) noexcept {
+  if (memory.known && memory.model == Model::cells) return kSampleCellsMin;
   const std::size_t wanted = kFilledCells * (look.seen + 1) / (kCellPixels * (look.filled + 1));
   return std::clamp(wanted, kSampleCellsMin, kSampleCellsMax);
 }
@@ -184,7 +186,7 @@ class CellPlanner {
         frames_(frames),
         options_(options),
         plan_(new EncodePlan),
-        sample_(body.shape, frames.size(), sample_cells(look_at(body, frames, options))) {
+        sample_(body.shape, frames.size(), sample_cells(look_at(body, frames, options), body.memory)) {
     plan_->tile = body.shape;
     plan_->place = place;
     plan_->profile = options.profile == Profile::automatic ? Profile::fast : options.profile;
@@ -245,12 +247,12 @@ class CellPlanner {
     return estimate_cost(records(group, frames_max), symbol_setup());
   }
 
-  // A stream that was coded as cells before starts from what was best, and tries one thing a group.
+  // A stream that was coded as cells before starts from what was best, and tries one thing in every other group.
   [[nodiscard]] bool known() const noexcept {
     return body_.memory.known && body_.memory.model == Model::cells;
   }
   [[nodiscard]] bool turn(std::uint32_t which) const noexcept {
-    return !known() || body_.memory.groups % 4 == which;
+    return !known() || body_.memory.groups % kTurns == 2 * which;
   }
 
   // The first frame's sums, as a frame of the image of cells.
@@ -276,28 +278,33 @@ class CellPlanner {
     PredictorSetup setup;
     setup.up = kStateShift;
     const LevelCodec identity(setup.levels, Dtype::u16);
-    FixedBits best = ~FixedBits{0};
-    const auto consider = [&](Prior prior) {
-      plan_->prior = std::move(prior);
-      const FixedBits bits = cost(plan_->group, kPriorFrames) / 256 * sample_.ratio_256() +
-                             (FixedBits{prior_bits(*plan_->prior, shape)} << kFixedBitsShift);
-      if (bits < best) best = bits, best_prior_ = *plan_->prior;
-    };
-    const unsigned last_block = body_.memory.prior_block;
+    const unsigned last_block = std::clamp<unsigned>(body_.memory.prior_block, 3, 6);
     const std::uint8_t weight = known() ? body_.memory.prior_weight : kPriorWeights[1];
+    std::vector<Prior> candidates;
     for (const unsigned log2_block : {6u, 5u, 4u, 3u}) {
-      if (known() &&
-          (turn(0) ? log2_block > last_block + 1 || log2_block + 1 < last_block : log2_block != last_block))
-        continue;
-      consider(plan_prior(image, identity, setup, image_mask_.get(), log2_block, weight));
+      const bool neighbour = log2_block <= last_block + 1 && log2_block + 1 >= last_block;
+      if (!known() || log2_block == last_block || (turn(0) && neighbour))
+        candidates.push_back(plan_prior(image, identity, setup, image_mask_.get(), log2_block, weight));
     }
-    for (const std::uint8_t other_weight : kPriorWeights) {
-      if (!turn(1) || best_prior_.frames_weight == other_weight) continue;
-      Prior other = best_prior_;
-      other.frames_weight = other_weight;
-      consider(std::move(other));
+    keep_cheapest(candidates);
+    if (!turn(1)) return;
+    candidates.assign(kPriorWeights.size(), *plan_->prior);
+    for (std::size_t i = 0; i < candidates.size(); ++i) candidates[i].frames_weight = kPriorWeights[i];
+    keep_cheapest(candidates);
+  }
+
+  // The prior that makes the first frames and itself together the cheapest.
+  void keep_cheapest(const std::vector<Prior>& candidates) {
+    std::size_t best = 0;
+    FixedBits best_bits = ~FixedBits{0};
+    for (std::size_t i = 0; candidates.size() > 1 && i < candidates.size(); ++i) {
+      plan_->prior = candidates[i];
+      const FixedBits bits =
+          cost(plan_->group, kPriorFrames) / 256 * sample_.ratio_256() +
+          (FixedBits{prior_bits(candidates[i], cell_shape(body_.shape))} << kFixedBitsShift);
+      if (bits < best_bits) best = i, best_bits = bits;
     }
-    plan_->prior = best_prior_;
+    plan_->prior = candidates[best];
   }
 
   void choose_group() {
@@ -352,7 +359,6 @@ class CellPlanner {
   std::shared_ptr<const MaskMap> mask_, image_mask_;
   LevelCodec codec_;
   CellSample sample_;
-  Prior best_prior_;
 };
 
 }  // namespace
