@@ -112,7 +112,11 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
     memory.packed = plan.setup->levels.packed;
   }
   memory.model = setup.model;
-  if (setup.model == Model::phases) return;
+  if (setup.model == Model::phases) {
+    memory.phase_source = setup.source;
+    ++memory.phase_groups;
+    return;
+  }
   memory.known = true;
   memory.source = setup.source;
   memory.level_bits = setup.levels.level_bits;

@@ -61,6 +61,9 @@ struct PlannerMemory {
   std::uint8_t prior_weight = 2;
   std::uint8_t prior_block = 4;
   std::uint32_t groups = 0;
+  // The same of the model phases.
+  ContextSource phase_source = ContextSource::rate;
+  std::uint32_t phase_groups = 0;
 };
 
 inline constexpr std::size_t kStatePadding = 64;  ///< pixels

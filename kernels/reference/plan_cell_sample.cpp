@@ -11,6 +11,7 @@ namespace {
 
 constexpr unsigned kSymbolBits = 8;
 constexpr std::size_t kSampledFrames = 16;  // more bands tell more than more frames
+constexpr std::size_t kBandsMin = 2;
 
 std::uint32_t sum_of(const std::uint32_t* levels, const LevelMap& map) noexcept {
   std::uint32_t sum = 0;
@@ -56,7 +57,7 @@ CellSample::CellSample(const FrameShape& tile, std::size_t frames, std::size_t c
     : tile_(tile),
       shape_(cell_shape(tile)),
       frames_(frames),
-      bands_(shape_, std::min(frames, kSampledFrames), cells_wanted) {}
+      bands_(shape_, std::min(frames, kSampledFrames), cells_wanted, kBandsMin) {}
 
 void CellSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask,
                       const MaskMap* image_mask, const std::vector<std::uint8_t>* last_value) {

@@ -6,8 +6,8 @@ constexpr std::size_t kChunk = 512;   // products of 512 elements stay inside 32
 constexpr float kColumnLimit = 2047;  // |column|: 2047^2 x 512 < 2^31
 constexpr float kReferenceMax = 500;  // standard deviations: no pixel is known better than to 1 in 500
 
-void average4(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_t* c, const std::uint16_t* d,
-              std::size_t n, std::int16_t* out) {
+static void average4(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_t* c,
+                     const std::uint16_t* d, std::size_t n, std::int16_t* out) {
   for (std::size_t i = 0; i < n; ++i) {
     const auto first = static_cast<std::uint16_t>((a[i] + b[i] + 1) >> 1);
     const auto second = static_cast<std::uint16_t>((c[i] + d[i] + 1) >> 1);
@@ -15,12 +15,12 @@ void average4(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_
   }
 }
 
-void average2(const std::int16_t* a, const std::int16_t* b, std::size_t n, std::int16_t* out) {
+static void average2(const std::int16_t* a, const std::int16_t* b, std::size_t n, std::int16_t* out) {
   for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<std::int16_t>((a[i] + b[i] + 1) >> 1);
 }
 
-void mix(const std::int16_t* const* features, const std::int16_t* weights, std::size_t count,
-         std::int32_t bias, std::int32_t least, std::size_t n, std::int16_t* out) {
+static void mix(const std::int16_t* const* features, const std::int16_t* weights, std::size_t count,
+                std::int32_t bias, std::int32_t least, std::size_t n, std::int16_t* out) {
   std::int32_t sums[kChunk];
   for (std::size_t at = 0; at < n; at += kChunk) {
     const std::size_t size = std::min(kChunk, n - at);
@@ -38,7 +38,7 @@ void mix(const std::int16_t* const* features, const std::int16_t* weights, std::
 }
 
 // 1 / standard deviation, 0 where a pixel does not count.
-void inverse_deviations(const MomentRows& rows, std::size_t at, std::size_t n, float* inverse) {
+static void inverse_deviations(const MomentRows& rows, std::size_t at, std::size_t n, float* inverse) {
   const float floor2 = rows.floor * rows.floor, share = 1 / rows.outlier;
   for (std::size_t i = 0; i < n; ++i) {
     const float spread = rows.spread[at + i];
@@ -65,14 +65,14 @@ void inverse_deviations(const MomentRows& rows, std::size_t at, std::size_t n, f
   }
 }
 
-std::int16_t column_value(float value) {
+static std::int16_t column_value(float value) {
   const float low = value > -kColumnLimit ? value : -kColumnLimit;
   const float cut = low < kColumnLimit ? low : kColumnLimit;
   return static_cast<std::int16_t>(static_cast<std::int32_t>(cut + 2048.5f) - 2048);
 }
 
-void whiten(const std::int16_t* feature, const std::int16_t* reference, const float* inverse, float unit,
-            std::size_t n, std::int16_t* out) {
+static void whiten(const std::int16_t* feature, const std::int16_t* reference, const float* inverse,
+                   float unit, std::size_t n, std::int16_t* out) {
   if (reference == nullptr) {
     for (std::size_t i = 0; i < n; ++i)
       out[i] = column_value(static_cast<float>(feature[i]) * (inverse[i] * unit));
@@ -83,13 +83,13 @@ void whiten(const std::int16_t* feature, const std::int16_t* reference, const fl
   }
 }
 
-std::int32_t dot(const std::int16_t* a, const std::int16_t* b, std::size_t n) {
+static std::int32_t dot(const std::int16_t* a, const std::int16_t* b, std::size_t n) {
   std::int32_t sum = 0;
   for (std::size_t i = 0; i < n; ++i) sum += std::int32_t{a[i]} * b[i];
   return sum;
 }
 
-void add_moments(const MomentRows& rows, std::size_t n, std::int64_t* sums) {
+static void add_moments(const MomentRows& rows, std::size_t n, std::int64_t* sums) {
   alignas(64) float inverse[kChunk];
   alignas(64) std::int16_t columns[kMomentColumnsMax][kChunk];
   for (std::size_t at = 0; at < n; at += kChunk) {
@@ -110,16 +110,16 @@ void add_moments(const MomentRows& rows, std::size_t n, std::int64_t* sums) {
   }
 }
 
-void learn(std::uint16_t* state, const std::uint16_t* to, std::int32_t gain, std::size_t n) {
+static void learn(std::uint16_t* state, const std::uint16_t* to, std::int32_t gain, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     const std::int32_t move = ((to[i] - state[i]) * gain + (1 << 14)) >> 15;
     state[i] = static_cast<std::uint16_t>(state[i] + move);
   }
 }
 
-void part_levels(const std::uint16_t* levels, std::size_t pairs, unsigned up, unsigned down,
-                 std::uint16_t* even, std::uint16_t* odd, std::uint16_t* even_levels,
-                 std::uint16_t* odd_levels) {
+static void part_levels(const std::uint16_t* levels, std::size_t pairs, unsigned up, unsigned down,
+                        std::uint16_t* even, std::uint16_t* odd, std::uint16_t* even_levels,
+                        std::uint16_t* odd_levels) {
   const auto most = static_cast<std::uint16_t>(32767u >> up);
   for (std::size_t i = 0; i < pairs; ++i) {
     even_levels[i] = levels[2 * i];

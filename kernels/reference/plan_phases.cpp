@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t kSampleMin = 16384;  // pixels of a frame, all planes
 constexpr std::size_t kSampleShare = 12;
+constexpr std::size_t kRecordsMin = 65536;  // of a group: enough to find its classes
+constexpr std::size_t kRecordShare = 32;
 constexpr double kRidge = 2e-4;
 constexpr double kBitsPerSquare =
     0.7213475204444817;  // half of log2 e: bits a squared standard deviation costs
@@ -31,11 +33,14 @@ struct PlaneHistory {
 class PhaseFitter {
  public:
   PhaseFitter(const FrameShape& tile, const PredictorSetup& setup, const GroupSetup& group,
-              const LevelCodec& codec, const MaskMap* mask, const PredictorState* before)
+              const LevelCodec& codec, const MaskMap* mask, const PredictorState* before, std::size_t frames)
       : setup_(setup),
         roots_(root_table(setup.up)),
         bands_(tile, setup, group, codec, mask, std::max(kSampleMin, tile.pixels() / kSampleShare)),
         history_(plane_count(setup.phases.later_levels)) {
+    const std::size_t pixels = tile.pixels() * frames;
+    const std::size_t sampled = pixels * 256 / bands_.ratio_256();
+    record_step_ = std::max<std::size_t>(sampled / std::max(kRecordsMin, pixels / kRecordShare), 1);
     if (before == nullptr || before->frames == 0) return;
     bands_.start(*before->phases, before->frames);
     for (std::size_t p = 0; p < history_.size(); ++p) history_[p].mix = before->phases->last_mixes[p];
@@ -54,7 +59,7 @@ class PhaseFitter {
       append(records);
     }
     bands_.learn();
-    records.ratio_256 = bands_.ratio_256();
+    records.ratio_256 = bands_.ratio_256() * record_step_;
     return mixes;
   }
 
@@ -226,10 +231,11 @@ class PhaseFitter {
     return left > 0 ? std::min(live / left, 4.0) : 1.0;
   }
 
-  void append(PhaseRecords& records) const {
+  void append(PhaseRecords& records) {
     // Levels above the first are sampled whole: thinned to the bands' share.
-    const std::size_t step = shape_.level == 1 ? 1 : std::max<std::size_t>(bands_.ratio_256() / 256, 1);
-    for (std::size_t y = 0; y < sample_.rows; y += step) {
+    const std::size_t step =
+        record_step_ * (shape_.level == 1 ? 1 : std::max<std::size_t>(bands_.ratio_256() / 256, 1));
+    for (std::size_t y = record_turn_++ % step; y < sample_.rows; y += step) {
       for (std::size_t i = y * pitch(); i < y * pitch() + sample_.cols; ++i) {
         if (sample_.coded[i] == 0) continue;
         records.expected.push_back(static_cast<std::uint16_t>(sample_.expected[i]));
@@ -244,6 +250,7 @@ class PhaseFitter {
   RootTable roots_;
   PhaseBands bands_;
   std::vector<PlaneHistory> history_;
+  std::size_t record_step_ = 1, record_turn_ = 0;  // rows of the sample for one that is recorded
   PlaneSample sample_;
   PhasePlaneShape shape_;
   MixForm form_;
@@ -255,7 +262,7 @@ class PhaseFitter {
 PhaseFit fit_phases(const FrameShape& tile, const PredictorSetup& setup, const GroupSetup& group,
                     const LevelCodec& codec, const MaskMap* mask, const PredictorState* before,
                     GroupFrames frames) {
-  PhaseFitter fitter(tile, setup, group, codec, mask, before);
+  PhaseFitter fitter(tile, setup, group, codec, mask, before, frames.size());
   PhaseFit fit;
   for (const FrameView& frame : frames) fit.mixes.push_back(fitter.fit_frame(frame, fit.records));
   return fit;

@@ -12,7 +12,7 @@
 namespace ff::kernels::reference {
 namespace {
 
-constexpr std::uint32_t kBandRows = 4;
+constexpr std::uint32_t kBandRows = 2;
 
 }  // namespace
 
@@ -33,11 +33,12 @@ void SampleRecords::append(const std::uint16_t* keys, const std::uint16_t* expec
   level.resize(to);
 }
 
-BandSample::BandSample(const FrameShape& tile, std::size_t frames, std::size_t pixels_wanted)
+BandSample::BandSample(const FrameShape& tile, std::size_t frames, std::size_t pixels_wanted,
+                       std::size_t bands_min)
     : tile_(tile), frames_(frames) {
   const std::size_t band_pixels = std::size_t{kBandRows} * tile.cols * frames;
   const std::size_t bands_wanted =
-      std::clamp<std::size_t>(pixels_wanted / band_pixels, 2, tile.rows / kBandRows + 1);
+      std::clamp<std::size_t>(pixels_wanted / band_pixels, bands_min, tile.rows / kBandRows + bands_min);
   const bool everything = bands_wanted * kBandRows >= tile.rows;
   const std::size_t bands = everything ? 1 : bands_wanted;
   for (std::size_t i = 0; i < bands; ++i) {

@@ -39,8 +39,8 @@ struct SampleRecords {
 /// Rows [first, first + rows) of each band are measured; one row above and below is followed as well.
 class BandSample {
  public:
-  /// About `pixels_wanted` pixels (frames counted each), in bands spread over the tile.
-  BandSample(const FrameShape& tile, std::size_t frames, std::size_t pixels_wanted);
+  /// About `pixels_wanted` pixels (frames counted each), in at least `bands_min` bands spread over the tile.
+  BandSample(const FrameShape& tile, std::size_t frames, std::size_t pixels_wanted, std::size_t bands_min);
 
   /// Reads the bands' levels and mask. Values without a level (narrow maps) must not occur.
   void read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask);

@@ -15,10 +15,10 @@
 namespace ff::kernels::reference {
 namespace {
 
-constexpr std::uint64_t kCellSamplesMin = 96;  // fewer do not make a histogram
-constexpr std::uint64_t kTrialCells = 24;      // cells of a quick estimate
-constexpr std::uint32_t kValueModeRate = 8;    // levels: below, tokens are the levels themselves
-constexpr std::uint32_t kSpreadPerToken = 10;  // mean distance / 2^k stays below this many tokens
+constexpr std::uint64_t kCellSamplesMin = 192;  // fewer do not make a histogram
+constexpr std::uint64_t kTrialCells = 24;       // cells of a quick estimate
+constexpr std::uint32_t kValueModeRate = 8;     // levels: below, tokens are the levels themselves
+constexpr std::uint32_t kSpreadPerToken = 10;   // mean distance / 2^k stays below this many tokens
 constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
 constexpr FixedBits kContextHeaderBits = 34;  // what a context costs before its symbols
 constexpr FixedBits kSymbolHeaderBits = 4;    // and for each symbol
@@ -53,6 +53,7 @@ enum class Division { none, fraction, ratio };
 struct ContextPrice {
   FixedBits context = 0;  // each
   FixedBits symbol = 0;   // for each of its symbols
+  FixedBits rare = 0;     // for each symbol that occurs once
 };
 
 // A run of buckets coded alike, with the histograms of its contexts.
@@ -62,6 +63,8 @@ struct Cell {
   std::uint64_t count = 0, distance = 0;
   std::array<Histogram, 4> parts{};  ///< tokens as a split class has them; undivided: only the first
   FixedBits cost = 0;                ///< of the better form, price included
+  FixedBits undivided = 0;           ///< of one context
+  bool division_given_up = false;    ///< for want of contexts
 
   [[nodiscard]] Histogram whole() const;
 };
@@ -113,12 +116,10 @@ std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& stat
                                       : setup.source == ContextSource::rate
                                           ? std::uint64_t{kValueModeRate} << setup.up
                                           : 0;
-  const auto is_residual = [&](std::uint32_t bucket) {
-    return setup.down != 0 || bucket_floor(bucket) >= value_key_end;
-  };
   std::vector<Cell> cells;
+  bool residual = setup.down != 0;
   for (std::uint32_t bucket = 0; bucket < kBuckets; ++bucket) {
-    const bool residual = is_residual(bucket);
+    residual = residual || bucket_floor(bucket) >= value_key_end;  // unreached buckets go with those before
     const bool fresh = cells.empty() || cells.back().form.residual != residual ||
                        (cells.back().count >= samples_min && statistics[bucket].count != 0);
     if (fresh) {
@@ -172,14 +173,15 @@ std::uint64_t symbols(const Histogram& histogram) noexcept {
 }
 
 FixedBits context_cost(const Histogram& histogram, const ContextPrice& price) {
-  return entropy_bits(histogram) + price.context + symbols(histogram) * price.symbol;
+  const auto rare = static_cast<std::uint64_t>(std::ranges::count(histogram, 1u));
+  return entropy_bits(histogram) + price.context + symbols(histogram) * price.symbol + rare * price.rare;
 }
 
 // Chooses whether the cell is split, and says what it costs.
 void appraise(Cell& cell, const ContextPrice& price) {
   cell.form.split = false;
-  cell.cost = context_cost(cell.whole(), price);
-  if (cell.division == Division::none) return;
+  cell.cost = cell.undivided = context_cost(cell.whole(), price);
+  if (cell.division == Division::none || cell.division_given_up) return;
   FixedBits apart = 0;
   for (const Histogram& part : cell.parts) apart += context_cost(part, price);
   if (apart < cell.cost) cell.form.split = true, cell.cost = apart;
@@ -190,6 +192,7 @@ Cell joined(const Cell& a, const Cell& b, const ContextPrice& price) {
   sum.form.buckets = static_cast<std::uint8_t>(a.form.buckets + b.form.buckets);
   sum.count += b.count;
   sum.distance += b.distance;
+  sum.division_given_up = a.division_given_up || b.division_given_up;
   for (std::size_t i = 0; i < 4; ++i) {
     for (std::size_t s = 0; s < kSymbols; ++s) sum.parts[i][s] += b.parts[i][s];
   }
@@ -200,12 +203,15 @@ Cell joined(const Cell& a, const Cell& b, const ContextPrice& price) {
 // What the sample's chance hides of a context's cost on other pixels: half of log2 e bits a symbol; and as much
 // again where the table itself is made of the sample.
 constexpr FixedBits kChancePerSymbol = kOneBit * 3 / 4;
+// A symbol seen once stands for about one that was not seen, and will escape.
+constexpr FixedBits kMissPerRare = kOneBit * 4;
 
 ContextPrice price_of(std::uint64_t ratio_256, bool counted) noexcept {
   const FixedBits chance =
       (counted ? kChancePerSymbol : 2 * kChancePerSymbol) * (ratio_256 - 256) / ratio_256;
   return {kContextHeaderBits * kOneBit * 256 / ratio_256,
-          kSymbolHeaderBits * kOneBit * 256 / ratio_256 + chance};
+          kSymbolHeaderBits * kOneBit * 256 / ratio_256 + chance,
+          counted ? 0 : kMissPerRare * (ratio_256 - 256) / ratio_256};
 }
 
 constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
@@ -221,25 +227,52 @@ std::size_t context_count(const std::vector<Cell>& cells) {
                          [](std::size_t sum, const Cell& cell) { return sum + cell.form.contexts(); });
 }
 
+// The cell that loses least, for each context it gives up, when it is no longer split.
+struct Unsplit {
+  std::size_t cell = 0;
+  std::int64_t loss = kNever;
+};
+Unsplit cheapest_unsplit(const std::vector<Cell>& cells) {
+  Unsplit best;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    const auto loss = static_cast<std::int64_t>(cells[i].undivided - cells[i].cost) / 3;
+    if (cells[i].form.split && loss < best.loss) best = {i, loss};
+  }
+  return best;
+}
+
 void join_cells(std::vector<Cell>& cells, const ContextPrice& price) {
   std::vector<std::int64_t> loss(cells.size(), kNever);
   for (std::size_t i = 0; i + 1 < cells.size(); ++i) loss[i] = join_loss(cells[i], cells[i + 1], price);
-  while (cells.size() > 1) {
-    const auto best = static_cast<std::size_t>(std::min_element(loss.begin(), loss.end() - 1) - loss.begin());
+  const auto per_context = [&](std::size_t i) {
+    const bool split = cells[i].form.split && cells[i + 1].form.split;
+    return loss[i] > 0 && loss[i] != kNever && split ? loss[i] / 4 : loss[i];
+  };
+  while (true) {
     const bool too_many = context_count(cells) > kContextsMax;
-    if (loss[best] == kNever || (loss[best] >= 0 && !too_many)) break;
+    std::size_t best = 0;
+    std::int64_t least = kNever;
+    for (std::size_t i = 0; i + 1 < cells.size(); ++i) {
+      if (per_context(i) < least) best = i, least = per_context(i);
+    }
+    const Unsplit unsplit = too_many ? cheapest_unsplit(cells) : Unsplit{};
+    if (unsplit.loss < least) {
+      Cell& cell = cells[unsplit.cell];
+      cell.form.split = false;
+      cell.division_given_up = true;
+      cell.cost = cell.undivided;
+      for (std::size_t i = unsplit.cell == 0 ? 0 : unsplit.cell - 1;
+           i <= unsplit.cell && i + 1 < cells.size(); ++i)
+        loss[i] = join_loss(cells[i], cells[i + 1], price);
+      continue;
+    }
+    if (least == kNever || (least >= 0 && !too_many)) break;
     cells[best] = joined(cells[best], cells[best + 1], price);
     cells.erase(cells.begin() + static_cast<std::ptrdiff_t>(best + 1));
     loss.erase(loss.begin() + static_cast<std::ptrdiff_t>(best + 1));
     if (best > 0) loss[best - 1] = join_loss(cells[best - 1], cells[best], price);
     loss[best] = best + 1 < cells.size() ? join_loss(cells[best], cells[best + 1], price) : kNever;
   }
-}
-
-// Cells that nothing could join (forms differ) may still be too many: none is split then.
-void drop_splits(std::vector<Cell>& cells) {
-  if (context_count(cells) <= kContextsMax) return;
-  for (Cell& cell : cells) cell.form.split = false;
 }
 
 // Symbols that a small sample missed but that lie beside those it saw get the smallest share: rarer than
@@ -289,28 +322,31 @@ FixedBits coded_cost(const Histogram& counts, const Frequencies& f, unsigned bit
 }
 
 // Twelve bits where they save more than a thousandth: smaller tables are faster.
-std::uint8_t probability_bits(const std::vector<Histogram>& counts) {
+std::uint8_t probability_bits(const std::vector<Histogram>& counts, bool counted) {
   FixedBits eleven = 0, twelve = 0;
   for (const Histogram& histogram : counts) {
     eleven += coded_cost(histogram, frequencies_of(histogram, 11), 11);
     twelve += coded_cost(histogram, frequencies_of(histogram, 12), 12);
   }
-  return twelve + eleven / 1024 < eleven ? 12 : 11;
+  return twelve + (counted ? 0 : eleven / 1024) < eleven ? 12 : 11;
 }
 
 }  // namespace
 
-ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup, std::uint64_t ratio_256,
-                           bool counted) {
+BuiltTables build_tables(const SampleRecords& records, const PredictorSetup& setup, std::uint64_t ratio_256,
+                         bool counted) {
   auto cells = first_cells(bucket_statistics(records, setup), records, setup, kCellSamplesMin);
   fill_histograms(cells, records, setup);
   const ContextPrice price = price_of(ratio_256, counted);
   for (Cell& cell : cells) appraise(cell, price);
   join_cells(cells, price);
-  drop_splits(cells);
-  ContextTables tables;
+  BuiltTables built;
+  ContextTables& tables = built.tables;
   std::vector<Histogram> counts;
+  FixedBits cost = 0;
   for (const Cell& cell : cells) {
+    cost += cell.cost + cell.form.raw_bits * cell.count * kOneBit;
+    for (const Histogram& part : cell.parts) cost += kOneBit * part[kEscape] * setup.levels.level_bits;
     tables.classes.push_back(cell.form);
     if (cell.form.split) {
       counts.insert(counts.end(), cell.parts.begin(), cell.parts.end());
@@ -321,10 +357,11 @@ ContextTables build_tables(const SampleRecords& records, const PredictorSetup& s
   if (ratio_256 > 256 && !counted) {
     for (Histogram& histogram : counts) extend_tails(histogram);
   }
-  tables.bits = probability_bits(counts);
+  tables.bits = probability_bits(counts, counted);
   for (const Histogram& histogram : counts)
     tables.frequencies.push_back(frequencies_of(histogram, tables.bits));
-  return tables;
+  built.bits = (cost / 256 * ratio_256) >> kFixedBitsShift;
+  return built;
 }
 
 FixedBits table_cost(const SampleRecords& records, const PredictorSetup& setup, const ContextTables& tables) {

@@ -16,11 +16,16 @@ namespace ff::kernels::reference {
 /// A quick guess of what the records would cost, without building tables: the planner's inner loop.
 [[nodiscard]] FixedBits estimate_cost(const SampleRecords& records, const PredictorSetup& setup);
 
+struct BuiltTables {
+  ContextTables tables;
+  std::uint64_t bits = 0;  ///< about what all pixels will cost, tables included
+};
+
 /// Builds classes and frequencies. `ratio_256`: pixels coded per sampled pixel, x 256; the rarer the sample,
 /// the less a context's header weighs. `counted`: the encoder will count the frequencies itself; those returned are
 /// the sample's.
-[[nodiscard]] ContextTables build_tables(const SampleRecords& records, const PredictorSetup& setup,
-                                         std::uint64_t ratio_256, bool counted = false);
+[[nodiscard]] BuiltTables build_tables(const SampleRecords& records, const PredictorSetup& setup,
+                                       std::uint64_t ratio_256, bool counted = false);
 
 /// What the records cost under given tables: tokens, raw bits and escapes.
 [[nodiscard]] FixedBits table_cost(const SampleRecords& records, const PredictorSetup& setup,

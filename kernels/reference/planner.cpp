@@ -25,6 +25,8 @@ constexpr std::array<std::uint8_t, 5> kPriorWeights{0, 1, 2, 4, 8};
 // Sampled pixels: enough for about 25 contexts of 25 symbols, and for telling choices apart by a few per
 // mille.
 constexpr std::size_t kTableSampleMin = 32768, kTableShare = 24;
+constexpr unsigned kSourceTurn = 8;  // groups after which the other context source is tried again
+constexpr std::size_t kTableBands = 8, kTrialBands = 3;  // fewer miss what is rare in an image
 constexpr std::size_t kTrialSampleMin = 8192, kTrialShare = 128;
 
 class Planner {
@@ -104,17 +106,10 @@ class Planner {
     if (before != nullptr) plan_->profile = before->setup.phases.wide ? Profile::max : Profile::small;
     PhaseFit fit = fit_phases(body_.shape, setup(), plan_->group, codec_, mask(), before, frames_);
     plan_->mixes = std::move(fit.mixes);
-    if (resets()) choose_phase_source(fit.records);
-    const SampleRecords records = keyed_records(fit.records, setup());
-    auto tables =
-        std::make_shared<ContextTables>(build_tables(records, setup(), fit.records.ratio_256, true));
-    const std::uint64_t bits =
-        (table_cost(records, setup(), *tables) / 256 * fit.records.ratio_256) >> kFixedBitsShift;
-    plan_->group.streams = streams_for(bits / 8);
-    BitWriter header;
-    write_context_tables(*tables, header);
-    plan_->expected_bits = bits + header.bit_count() + mix_bits();
-    plan_->tables = std::move(tables);
+    const BuiltTables built = build_phase_tables(fit.records);
+    plan_->group.streams = streams_for(built.bits / 8);
+    plan_->expected_bits = built.bits + mix_bits();
+    plan_->tables = std::make_shared<const ContextTables>(built.tables);
     plan_->count_frequencies = true;
   }
 
@@ -129,13 +124,22 @@ class Planner {
     return numbers * kNumberBits;
   }
 
-  void choose_phase_source(const PhaseRecords& records) {
-    std::array<FixedBits, 2> bits{};
-    for (const ContextSource source : {ContextSource::rate, ContextSource::scale}) {
-      plan_->setup->source = source;
-      bits[static_cast<std::size_t>(source)] = estimate_cost(keyed_records(records, setup()), setup());
-    }
-    plan_->setup->source = bits[1] < bits[0] ? ContextSource::scale : ContextSource::rate;
+  // Classes for the source in force; where the predictor starts anew, now and then for the other one as well.
+  BuiltTables build_phase_tables(const PhaseRecords& records) {
+    const auto build = [&](ContextSource source) {
+      PredictorSetup with = setup();
+      with.source = source;
+      return build_tables(keyed_records(records, with), with, records.ratio_256, true);
+    };
+    const PlannerMemory& memory = body_.memory;
+    if (resets() && memory.phase_groups != 0) plan_->setup->source = memory.phase_source;
+    BuiltTables built = build(setup().source);
+    if (!resets() || memory.phase_groups % kSourceTurn != 0) return built;
+    const auto other = setup().source == ContextSource::rate ? ContextSource::scale : ContextSource::rate;
+    BuiltTables tried = build(other);
+    if (tried.bits >= built.bits) return built;
+    plan_->setup->source = other;
+    return tried;
   }
 
   // Trials start where coding will: from a prior of the first frame, or from the state.
@@ -179,7 +183,7 @@ class Planner {
     // The first group of a tile decides for long: it may look at more.
     const std::size_t share = body_.memory.known ? kTrialShare : kTrialShare / 4;
     const std::size_t least = body_.memory.known ? kTrialSampleMin : 4 * kTrialSampleMin;
-    BandSample sample(body_.shape, frames_.size(), std::max(least, pixels / share));
+    BandSample sample(body_.shape, frames_.size(), std::max(least, pixels / share), kTrialBands);
     sample.read(frames_, codec_, mask());
     if (!body_.memory.known) return choose_group_afresh(sample);
     if (resets()) plan_->prior = make_prior(setup(), body_.memory.prior_block, body_.memory.prior_weight);
@@ -221,7 +225,7 @@ class Planner {
   // The grid that makes first frame and grid together the cheapest; then how many frames it is worth.
   void choose_prior() {
     const std::size_t first_frames = std::min<std::size_t>(frames_.size(), 4);
-    BandSample sample(body_.shape, first_frames, kTrialSampleMin);
+    BandSample sample(body_.shape, first_frames, kTrialSampleMin, kTrialBands);
     sample.read(frames_.first(first_frames), codec_, mask());
     const auto whole_cost = [&](const Prior& prior) {
       sample.start(prior);
@@ -256,12 +260,14 @@ class Planner {
 
   void choose_tables() {
     const std::size_t pixels = body_.shape.pixels() * frames_.size();
-    BandSample sample(body_.shape, frames_.size(), std::max(kTableSampleMin, pixels / kTableShare));
+    BandSample sample(body_.shape, frames_.size(), std::max(kTableSampleMin, pixels / kTableShare),
+                      kTableBands);
     sample.read(frames_, codec_, mask());
     start(sample, plan_->prior);
     records_.clear();
     sample.run({setup(), plan_->group}, frames_.size(), records_);
-    auto tables = std::make_shared<ContextTables>(build_tables(records_, setup(), sample.ratio_256()));
+    auto tables =
+        std::make_shared<const ContextTables>(build_tables(records_, setup(), sample.ratio_256()).tables);
     BitWriter header;
     write_context_tables(*tables, header);
     const auto whole_bits = [&](const ContextTables& with) {

@@ -86,7 +86,7 @@ TEST_CASE("where each pixel has a noise of its own, contexts come from the scale
   tests::TestRandom random(5);
   for (std::size_t t = 0; t < levels.count; ++t) {
     for (std::size_t p = 0; p < tile.pixels(); ++p) {
-      const std::uint64_t noise = p / 32 % 5 == 0 ? 400 : 6;
+      const std::uint64_t noise = p / 32 % 5 == 0 ? 120 : 12;
       levels.set(
           t, p, 2000 + static_cast<std::int64_t>(random.below(noise)) - static_cast<std::int64_t>(noise / 2));
     }
