@@ -11,7 +11,7 @@ namespace {
 
 constexpr unsigned kSymbolBits = 8;
 constexpr std::size_t kSampledFrames = 16;  // more bands tell more than more frames
-constexpr std::size_t kBandsMin = 2;
+constexpr std::size_t kBandsMin = 8;
 
 std::uint32_t sum_of(const std::uint32_t* levels, const LevelMap& map) noexcept {
   std::uint32_t sum = 0;
