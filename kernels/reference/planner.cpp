@@ -25,7 +25,9 @@ constexpr std::array<std::uint8_t, 5> kPriorWeights{0, 1, 2, 4, 8};
 // Sampled pixels: enough for about 25 contexts of 25 symbols, and for telling choices apart by a few per
 // mille.
 constexpr std::size_t kTableSampleMin = 32768, kTableShare = 24;
-constexpr unsigned kSourceTurn = 8;  // groups after which the other context source is tried again
+constexpr unsigned kProfileTurn = 16;        // groups after which profile auto weighs the models again
+constexpr std::uint64_t kFasterShare = 100;  // of the bits: what the faster profile may cost more
+constexpr unsigned kSourceTurn = 8;          // groups after which the other context source is tried again
 constexpr std::size_t kTableBands = 8, kTrialBands = 3;  // fewer miss what is rare in an image
 constexpr std::size_t kTrialSampleMin = 8192, kTrialShare = 128;
 
@@ -111,6 +113,7 @@ class Planner {
     plan_->expected_bits = built.bits + mix_bits();
     plan_->tables = std::make_shared<const ContextTables>(built.tables);
     plan_->count_frequencies = true;
+    if (built.bits / 8 > frames_.size() * body_.shape.bytes()) plan_->kind = BlockKind::raw_zstd;
   }
 
   // About what the mix section takes.
@@ -266,8 +269,8 @@ class Planner {
     start(sample, plan_->prior);
     records_.clear();
     sample.run({setup(), plan_->group}, frames_.size(), records_);
-    auto tables =
-        std::make_shared<const ContextTables>(build_tables(records_, setup(), sample.ratio_256()).tables);
+    BuiltTables built = build_tables(records_, setup(), sample.ratio_256());
+    auto tables = std::make_shared<const ContextTables>(std::move(built.tables));
     BitWriter header;
     write_context_tables(*tables, header);
     const auto whole_bits = [&](const ContextTables& with) {
@@ -280,6 +283,8 @@ class Planner {
       if (old_bits <= bits) plan_->tables = nullptr, bits = old_bits;
     }
     plan_->group.streams = streams_for(bits / 8);
+    // New tables fit their own sample better than the other pixels.
+    if (plan_->tables) bits = std::max(bits, built.bits);
     plan_->expected_bits = bits + (plan_->prior ? prior_bits(*plan_->prior, body_.shape) : 0);
     if (bits / 8 > pixels * dtype_bytes(body_.shape.dtype)) plan_->kind = BlockKind::raw_zstd;
   }
@@ -306,7 +311,21 @@ class Planner {
 
 EncodePlanPtr plan_predicted(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
                              const EncodeOptions& options) {
-  return Planner(body, place, frames, options).run();
+  if (options.profile != Profile::automatic) return Planner(body, place, frames, options).run();
+  EncodeOptions fast = options, small = options;
+  fast.profile = Profile::fast;
+  small.profile = Profile::small;
+  // Weighed when a window starts, and for a known stream only now and then.
+  const bool starts = place.key || !body.predictor;
+  const bool weigh = starts && (body.memory.groups + body.memory.phase_groups) % kProfileTurn == 0;
+  if (!weigh) {
+    const Model last = starts ? body.memory.model : body.predictor->setup.model;
+    return Planner(body, place, frames, last == Model::phases ? small : fast).run();
+  }
+  EncodePlanPtr quick = Planner(body, place, frames, fast).run(),
+                slow = Planner(body, place, frames, small).run();
+  const bool fewer = slow->expected_bits + slow->expected_bits / kFasterShare < quick->expected_bits;
+  return fewer || quick->kind != BlockKind::predicted ? std::move(slow) : std::move(quick);
 }
 
 }  // namespace ff::kernels::reference

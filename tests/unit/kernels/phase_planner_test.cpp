@@ -209,3 +209,26 @@ TEST_CASE("weights are held while a scene stands still, and sent while it moves"
   CHECK(fresh(moving) > fresh(still));
   CHECK(coded_bytes(moving, Profile::small, 24) * 10 < coded_bytes(moving, Profile::fast, 24) * 9);
 }
+
+TEST_CASE("profile auto takes the phases where they save, the faster model where they do not", "[plan]") {
+  const FrameShape tile{Dtype::u16, 96, 128};
+  FrameStack moving(tile, 16);
+  tests::TestRandom random(9);
+  for (std::size_t t = 0; t < moving.count; ++t) {
+    for (std::size_t p = 0; p < tile.pixels(); ++p) {
+      const double x = static_cast<double>(p % tile.cols + 5 * t), y = static_cast<double>(p / tile.cols);
+      const auto noise = static_cast<std::int64_t>(random.below(9)) - 4;
+      moving.set(t, p, std::llround(600 + 300 * std::sin(x / 6) * std::sin(y / 7)) + noise);
+    }
+  }
+  const auto still = tests::counting_frames(tile, 16, 100, 900, 6);
+  std::vector<EncodePlanPtr> plans;
+  const std::size_t moving_bytes = coded_bytes(moving, Profile::automatic, 8, &plans);
+  CHECK(plans[0]->profile == Profile::small);
+  CHECK(plans[1]->profile == Profile::small);
+  CHECK(moving_bytes == coded_bytes(moving, Profile::small, 8));
+  plans.clear();
+  coded_bytes(still, Profile::automatic, 8, &plans);
+  CHECK(plans[0]->profile == Profile::fast);
+  CHECK(plans[1]->profile == Profile::fast);
+}
