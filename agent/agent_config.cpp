@@ -103,6 +103,9 @@ void describe_output(ConfigSchema& schema, AgentConfig& c) {
   schema.integer("encode.threads", &c.encode_threads, 1, 256, "Worker threads.");
   schema.choice("encode.profile", &c.encode_profile, {"raw", "fast"},
                 "raw: bitshuffle + zstd. fast: predictive.");
+  schema.text("encode.bound", &c.encode_bound,
+              "How far a stored pixel may lie from the detector's. none: exact. Else lossy, for good: abs:N, "
+              "rel:P%,LOW,HIGH, sqrt:F or photon:GAIN,PEDESTAL; see docs/operations/lossy.md.");
   schema.choice("encode.device", &c.encode_device, {"auto", "cpu", "reference"}, "All give the same bytes.");
   schema.integer("encode.tile_rows", &c.tile_rows, 0, 65536,
                  "Rows of a tile; 0: the detector's module, else 512.");
@@ -188,6 +191,8 @@ Result<std::string> check(const AgentConfig& config) {
   if (config.collectors.empty()) return fail(Errc::config_error, "link.collectors: at least one address");
   if (const auto windowing = parse_windowing(config.group_windowing); !windowing.ok())
     return fail(Errc::config_error, "group.windowing: " + windowing.error().message);
+  if (const auto bound = kernels::parse_loss_bound(config.encode_bound); !bound.ok())
+    return fail(Errc::config_error, "encode.bound: " + bound.error().message);
   if (config.spool_segment_bytes * 2 > config.spool_bytes_max)
     return fail(Errc::config_error, "spool.max must hold two segments of spool.segment at least");
   const MemoryBound bound = memory_bound(config);

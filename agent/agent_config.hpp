@@ -50,6 +50,7 @@ struct AgentConfig {
 
   std::uint64_t encode_threads = 2;
   std::string encode_profile = "fast";
+  std::string encode_bound = "none";
   std::string encode_device = "auto";
   std::uint64_t tile_rows = 0, tile_cols = 0;
 

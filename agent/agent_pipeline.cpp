@@ -176,9 +176,10 @@ Status Pipeline::open() {
       Quarantine(std::filesystem::path(config_.state) / "quarantine", config_.quarantine_bytes_max),
       partition_count_, context_.health, metrics_);
   FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(config_.encode_profile));
+  FF_ASSIGN(const kernels::LossBound bound, kernels::parse_loss_bound(config_.encode_bound));
   encode_ = std::make_unique<EncodeStage>(
-      EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile, config_.encode_device}, spool_queue_,
-      metrics_);
+      EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile, bound, config_.encode_device},
+      spool_queue_, metrics_);
   window_ = std::make_unique<WindowStage>(window_options(config_, journal_->epoch()), partition_count_,
                                           *encode_, spool_queue_, metrics_);
   ingest_ = std::make_unique<SeriesIngest>(

@@ -8,6 +8,7 @@
 #include <sodium.h>
 
 #include "common/base/clock.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::agent {
 namespace {
@@ -87,6 +88,17 @@ void EncodeStage::encode_tile(Worker& worker, const GroupWork& work, std::uint32
   FF_CHECK(out_.push(std::move(*record)));
 }
 
+// A bound that the detector's pixels can't have must not cost frames: they are then coded exactly.
+kernels::LossBound EncodeStage::bound_for(const StreamWork& stream, const GroupWork& work,
+                                          std::uint32_t tile) const {
+  const Status possible = kernels::check_loss_bound(options_.bound, stream.info().shape.dtype);
+  if (possible.ok()) return options_.bound;
+  if (tile == 0 && work.group.window == 0 && work.group.first_frame == 0)
+    service::log_error("encode.bound does not fit the detector's pixels; the series is coded exactly",
+                       {{"why", std::string_view(possible.error().message)}});
+  return {};
+}
+
 Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork& work, std::uint32_t tile) {
   const std::int64_t begin = monotonic_now_ns();
   StreamWork& stream = work.window->stream();
@@ -105,6 +117,7 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   options.profile = options_.profile;
   options.mask = entry.mask;
   options.sentinels = stream.info().sentinels;
+  options.bound = bound_for(stream, work, tile);
 
   worker.scratch.resize(
       std::max(worker.scratch.size(), kernels::encoded_size_bound(entry.coder->shape(), group.frame_count)));
@@ -133,6 +146,7 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   block.set_mask_hash(stream.mask_hash());
   block.set_profile(static_cast<std::uint32_t>(options_.profile));
   block.set_device(static_cast<std::uint32_t>(coded.device));
+  block.set_bound(coded.bound);
   metrics_.encode_seconds.observe(static_cast<double>(monotonic_now_ns() - begin) * 1e-9);
   return record;
 }

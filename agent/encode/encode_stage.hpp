@@ -20,6 +20,7 @@ struct EncodeOptions {
   std::size_t threads = 2;
   std::size_t queue_groups = 2;  ///< waiting groups per worker
   kernels::Profile profile = kernels::Profile::fast;
+  kernels::LossBound bound;     ///< none: exact
   std::string device = "auto";  ///< "auto", "cpu" or "reference"
 };
 
@@ -45,6 +46,8 @@ class EncodeStage {
     std::thread thread;
   };
 
+  [[nodiscard]] kernels::LossBound bound_for(const StreamWork& stream, const GroupWork& work,
+                                             std::uint32_t tile) const;
   void run(std::size_t index);
   void encode_tile(Worker& worker, const GroupWork& work, std::uint32_t tile);
   [[nodiscard]] Result<OutgoingRecord> encode_block(Worker& worker, const GroupWork& work,

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <memory>
 
+#include "kernels/format/block_header.hpp"
+
 namespace ff::agent {
 namespace {
 
@@ -21,7 +23,8 @@ Result<CodedGroup> encode_once(kernels::TileState& state, Device device, const k
   // Same bytes from every device: where this one can't, the reference does it.
   if (!kernels::device_available(device) || !kernels::can_execute(device, *plan)) device = Device::reference;
   FF_ASSIGN(const std::size_t bytes, kernels::encode_group(device, state, *plan, frames, out));
-  return CodedGroup{bytes, place.key, device};
+  FF_ASSIGN(const kernels::BlockInfo info, kernels::inspect_block(out.first(kernels::kBlockHeaderBytes)));
+  return CodedGroup{bytes, place.key, device, info.exact ? "" : to_string(options.bound)};
 }
 
 }  // namespace

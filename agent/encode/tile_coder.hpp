@@ -32,6 +32,7 @@ struct CodedGroup {
   std::size_t bytes = 0;
   bool key = false;                                     ///< as coded, which may be more than was asked for
   kernels::Device device = kernels::Device::reference;  ///< that did it
+  std::string bound{};                                  ///< within which the pixels come back; empty: exactly
 };
 
 /// Memory: one TileState; while a group is coded twice also a second one and a block's bound. One thread at a

@@ -8,6 +8,7 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,6 +58,7 @@ struct FinishedWindow {
   foreframe::wire::StreamGeometry geometry;
   std::string boot_id;
   foreframe::wire::HostClock clock;
+  std::set<std::string> bounds;      ///< that its lossy blocks carry, "sqrt:0.5"; empty: all exact
   std::vector<FrameFate> fates;      ///< one per grid position
   std::vector<DecodedFrame> frames;  ///< the stored ones, ascending
   bool complete = false;             ///< its record came, and every frame that was sent was decoded

@@ -81,7 +81,9 @@ Status TileChain::try_decode(const PlacedBlock& block, const TileOutput& output,
   std::vector<MutableFrameView> views;
   for (std::uint32_t i = 0; i < block.place.frame_count; ++i)
     if ((block.place.present >> i & 1) != 0) views.push_back(output.frame(block.place.first_frame + i));
-  return kernels::decode_group(device_, *state_, block.bytes.bytes(), views);
+  FF_TRY(kernels::decode_group(device_, *state_, block.bytes.bytes(), views));
+  if (info.bound) output.bound(info.bound);
+  return {};
 }
 
 }  // namespace ff::sink

@@ -35,6 +35,7 @@ struct TileOutput {
   /// View of the tile inside the window's frame `position`.
   std::function<MutableFrameView(std::uint32_t position)> frame;
   std::function<void(std::uint64_t frames, bool bounded)> decoded;
+  std::function<void(const kernels::LossBound&)> bound;  ///< that a block carries, before its `decoded`
   std::function<void(std::uint32_t group, std::uint64_t frames, const Error& why)> failed;
 };
 

@@ -129,6 +129,7 @@ TileOutput WindowAssembler::output(std::uint64_t epoch, std::uint32_t tile) {
                 if (bounded) bounded_ |= frames & ~tiles_[tile].decoded;
                 tiles_[tile].decoded |= frames;
               },
+          .bound = [this](const kernels::LossBound& bound) { bounds_.insert(to_string(bound)); },
           .failed =
               [this, epoch, tile](std::uint32_t group, std::uint64_t frames, const Error& why) {
                 tiles_[tile].failed |= frames;
@@ -226,6 +227,7 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
       .geometry = geometry_,
       .boot_id = windows_.empty() ? std::string() : windows_.rbegin()->second.boot_id(),
       .clock = windows_.empty() ? foreframe::wire::HostClock() : windows_.rbegin()->second.clock(),
+      .bounds = std::move(bounds_),
       .fates = std::vector<FrameFate>(frame_count()),
       .frames = {},
       .complete = complete_before,

@@ -103,6 +103,7 @@ class WindowAssembler {
   std::map<std::uint64_t, foreframe::wire::Window> windows_;  // by epoch
   std::vector<TileFrames> tiles_;
   std::uint64_t bounded_ = 0;                    // bits of window positions
+  std::set<std::string> bounds_;                 // that decoded blocks carry
   std::vector<std::vector<std::byte>> frames_;   // by window position; empty: nothing decoded
   std::vector<std::vector<std::byte>> scratch_;  // the same, for tiles that are here already
   RecordTickets tickets_;

@@ -131,6 +131,7 @@ Status DataFile::append(const FinishedWindow& window, std::uint64_t skip) {
   index_.windows.push_back({window.key.window, window.complete, window.fates});
   boot_id_ = window.boot_id;
   clock_ = window.clock;
+  bounds_.insert(window.bounds.begin(), window.bounds.end());
   intact_ = true;
   return {};
 }
@@ -212,6 +213,10 @@ void DataFile::write_head(Hdf5Writer& writer, hid_t group) {
   writer.attribute(group, "clock_source", foreframe::wire::HostClock::Source_Name(clock_.source()));
   writer.attribute(group, "clock_offset_ns", std::int64_t{clock_.offset_ns()});
   writer.attribute(group, "clock_uncertainty_ns", clock_.uncertainty_ns());
+  std::string bound;
+  for (const std::string& one : bounds_) bound += (bound.empty() ? "" : " ") + one;
+  writer.attribute(group, "bound", bound.empty() ? "none" : bound);
+  if (!bound.empty()) writer.attribute(pixels_.get(), "bound", bound);
   // Placement in the detector, for readers of a single file: the record's own bytes.
   const std::string geometry = head_.geometry.SerializeAsString();
   writer.array(group, "geometry", H5T_STD_U8LE, {geometry.size()}, geometry.data());

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -100,6 +101,7 @@ class DataFile {
   FrameTables tables_;
   std::string boot_id_;
   foreframe::wire::HostClock clock_;
+  std::set<std::string> bounds_;  // of the windows so far
   std::uint64_t chunk_bytes_ = 0;
   std::uint64_t reserved_bytes_ = 0;
   bool intact_ = true;

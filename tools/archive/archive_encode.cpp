@@ -239,6 +239,7 @@ class ArchiveEncoder {
     codec.profile = options_.profile;
     codec.mask = tile_masks_[tile];
     codec.sentinels = info_.sentinels;
+    codec.bound = options_.bound;
     return coder.encode(options_.device, place, views, codec, out);
   }
 
@@ -301,6 +302,7 @@ Result<ArchiveEncodeReport> encode_archive(FrameReader& reader, const std::strin
   if (options.window_frames < 1 || options.window_frames > kernels::kWindowFramesMax) {
     return fail(Errc::out_of_range, "--window takes 1 to 64 frames");
   }
+  FF_TRY(kernels::check_loss_bound(options.bound, reader.info().shape.dtype));
   const pb::StreamGeometry geometry = geometry_of(reader.info(), options);
   if (const Status checked = wire::check_geometry(geometry); !checked.ok()) {
     return fail(Errc::invalid_argument, reader.info().source + ": " + checked.error().message);

@@ -27,6 +27,7 @@ struct ArchiveEncodeOptions {
   std::uint32_t group_frames = 0;                 ///< 0: the window, or less so that a raw block is ≤ 4 MiB
   std::uint32_t tile_rows = 0, tile_cols = 0;     ///< 0: 512 × 512, or the frame where that is smaller
   agent::Windowing windowing;
+  kernels::LossBound bound;           ///< none: exact
   std::uint32_t threads = 1;          ///< 0: as many as there are cores
   std::uint64_t memory_max = 0;       ///< refused where the bound is above it; 0: no limit
   std::optional<ArchiveStamp> stamp;  ///< nothing: a new one

@@ -104,6 +104,7 @@ Result<Payload> ArchiveRecords::block(const BlockPlace& place, const kernels::Gr
   block.set_mask_hash(mask_hash_);
   block.set_profile(static_cast<std::uint32_t>(profile_));
   block.set_device(static_cast<std::uint32_t>(coded.device));
+  block.set_bound(coded.bound);
   return wire::seal_envelope_in_place(record, std::move(buffer), coded.bytes);
 }
 

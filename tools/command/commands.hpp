@@ -5,7 +5,7 @@
 // A command gets the arguments after `foreframe`, its own name first, and returns the process's exit code.
 // To add one: write its file, declare it here, put one line into commands.cpp.
 //
-// Exit codes, the same for all (sysexits.h): 0 done, 64 wrong arguments, 65 bad data in an input, 66 an
+// Exit codes, the same for all (sysexits.h): 0 done, 1 a promise is broken (verify), 64 wrong arguments, 65 bad data in an input, 66 an
 // input is not there, 69 nobody at the other end, 70 our own fault, 73 the output can't be created,
 // 74 input/output failed, 78 configuration.
 #pragma once
@@ -28,7 +28,7 @@ int decode_command(int argc, char** argv);
 int encode_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
 int ledger_command(int argc, char** argv);
-int ledger_command(int argc, char** argv);
 int replay_command(int argc, char** argv);
+int verify_command(int argc, char** argv);
 
 }  // namespace ff::tools

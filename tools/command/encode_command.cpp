@@ -17,7 +17,7 @@ namespace ff::tools {
 namespace {
 
 struct EncodeArguments {
-  std::string source, target, profile = "fast", device, tile, sentinels, windowing = "static";
+  std::string source, target, profile = "fast", device, tile, sentinels, windowing = "static", bound = "none";
   ThreadsAndMemory limits;
   bool json = false;
   ArchiveEncodeOptions encode;
@@ -35,6 +35,7 @@ Status read_tile(const std::string& text, ArchiveEncodeOptions& options) {
 Status interpret(EncodeArguments& arguments) {
   FF_ASSIGN(arguments.encode.profile, kernels::parse_profile(arguments.profile));
   FF_ASSIGN(arguments.encode.windowing, agent::parse_windowing(arguments.windowing));
+  FF_ASSIGN(arguments.encode.bound, kernels::parse_loss_bound(arguments.bound));
   FF_TRY(arguments.limits.read());
   arguments.encode.threads = arguments.limits.threads;
   arguments.encode.memory_max = arguments.limits.memory_max;
@@ -65,6 +66,7 @@ void print_json(const ArchiveEncodeReport& report, const EncodeArguments& argume
       {"rows", info.shape.rows},
       {"cols", info.shape.cols},
       {"dtype", std::string(dtype_name(info.shape.dtype))},
+      {"bound", to_string(arguments.encode.bound)},
       {"raw_bytes", report.raw_bytes},
       {"block_bytes", report.coded_bytes},
       {"file_bytes", report.file_bytes},
@@ -146,7 +148,8 @@ int encode(EncodeArguments& arguments) {
 
 int encode_command(int argc, char** argv) {
   EncodeArguments arguments;
-  CLI::App app{"Compresses a recording into one .ffs file, without losing a bit.", "foreframe encode"};
+  CLI::App app{"Compresses a recording into one .ffs file, without losing a bit unless --bound allows it.",
+               "foreframe encode"};
   app.add_option("SOURCE", arguments.source,
                  "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif, FILE.ffs or sim:PRESET[,key=value...]")
       ->required();
@@ -164,6 +167,10 @@ int encode_command(int argc, char** argv) {
       "bytes per frame jump above FACTOR times their mean, if that is smaller; default static");
   app.add_option("--tile", arguments.tile, "rows x columns of a tile; default 512x512");
   app.add_option("--device", arguments.device, "reference or cpu; default: the fastest this build has");
+  app.add_option(
+      "--bound", arguments.bound,
+      "lossy, with a promise kept at every pixel: abs:N, rel:P%,LOW,HIGH, sqrt:F (|error| <= F*sqrt(x)) or "
+      "photon:GAIN,PEDESTAL; default none: exact");
   app.add_option("--sentinels", arguments.sentinels,
                  "values that are no intensities (65535 or -1,-2), or none; default: the recording's");
   arguments.limits.add_to(app);
@@ -178,7 +185,8 @@ int encode_command(int argc, char** argv) {
       "examples:\n"
       "  foreframe encode lysozyme.h5:/entry/data/data -o lysozyme.ffs\n"
       "  foreframe encode sim:pilatus-6m,rows=512,cols=512,seed=3 -o simulated.ffs --window 64 --json\n"
-      "  foreframe encode run7.h5 -o run7.ffs --threads 8 --memory 2GiB --windowing dynamic:1.5");
+      "  foreframe encode run7.h5 -o run7.ffs --threads 8 --memory 2GiB --windowing dynamic:1.5\n"
+      "  foreframe encode run7.h5 -o run7.ffs --bound sqrt:0.5 && foreframe verify run7.h5 run7.ffs");
   return parse_and_run(app, argc, argv, [&] { return encode(arguments); });
 }
 

@@ -85,6 +85,8 @@ void add_record(const ArchiveEntry& entry, ByteSpan bytes, bool with_blocks, ord
   if (!header.has_block()) return;
   if (!out.contains("geometry")) out["geometry"] = geometry_json(header.block().geometry());
   const ordered_json block = block_json(envelope->payload);
+  if (block.value("exact", true) == false) out["exact"] = false;
+  if (block.value("bound", "none") != "none") out["bound"] = block["bound"];
   if (block.contains("error"))
     out["errors"].push_back(
         {{"position", entry.position}, {"error", block["error"]}, {"message", block["message"]}});
@@ -103,6 +105,8 @@ Result<ordered_json> inspect_archive(const std::string& path, bool with_blocks) 
                       {"file_bytes", archive.file_bytes()},
                       {"has_index", archive.has_index()},
                       {"records", archive.entries().size()},
+                      {"exact", true},
+                      {"bound", "none"},
                       {"windows", ordered_json::array()},
                       {"errors", ordered_json::array()}};
   for (const ArchiveEntry& entry : archive.entries()) {
@@ -147,6 +151,8 @@ void print_archive(const ordered_json& out) {
                 geometry["tile_rows"].dump().c_str(), geometry["tile_cols"].dump().c_str(),
                 out["window_frames"].dump().c_str());
   }
+  if (!out["exact"].get<bool>())
+    std::printf("lossy, every pixel within its bound: %s\n", out["bound"].get<std::string>().c_str());
   std::printf("%8s %7s %7s %14s %14s %8s %8s\n", "window", "frames", "groups", "raw bytes", "coded bytes",
               "ratio", "bits/px");
   for (const ordered_json& window : out["windows"]) {
