@@ -221,12 +221,11 @@ class LossyMap:
         start = 0
         while start <= self.high:
             reach = min(start + self.allowed(start), self.high)
-            end = min(reach + self.allowed(reach), self.high)
-            while end < self.high and end + 1 - reach <= self.allowed(end + 1):
+            end = min(reach + self.allowed(start), self.high)
+            while len(self.starts) % 3 < 2 and end < self.high and end + 1 - reach <= self.allowed(end + 1):
                 end += 1
-            middle = (start + end + len(self.starts) % 2) >> 1
             self.starts.append(start)
-            self.decoded.append(min(max(middle, end - self.allowed(end)), reach))
+            self.decoded.append(reach)
             start = end + 1
 
     def bin(self, x):

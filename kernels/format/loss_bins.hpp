@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Loss bins: a pixel type cut into runs of values that share one decoded value, as wide as the bound allows.
+// Loss bins: a pixel type cut into runs of values that share one decoded value, nearly as wide as
+// the bound allows.
 //
 // Data path  LossBound > [bins] > level map > predict > ...
 // Meaning    docs/formats/block.md §5.8, integers only; encoder and decoder make the same bins from the same

@@ -8,10 +8,12 @@
 
 #include "common/base/units.hpp"
 #include "common/wire/envelope.hpp"
-#include "tools/archive/archive_decode.hpp"
+#include "kernels/codec.hpp"
+#include "tools/archive/archive_file.hpp"
 #include "tools/command/command_support.hpp"
 #include "tools/command/commands.hpp"
 #include "tools/recording/frame_errors.hpp"
+#include "tools/recording/recording.hpp"
 
 namespace ff::tools {
 
@@ -45,14 +47,6 @@ Result<kernels::LossBound> bound_of_archive(const std::string& path) {
 
 bool is_archive(const std::string& path) { return path.ends_with(".ffs"); }
 
-Result<FrameReaderPtr> open_coded(const std::string& path) {
-  if (!is_archive(path)) return open_recording(path);
-  const bool cpu = kernels::device_available(kernels::Device::cpu);
-  FF_ASSIGN(auto archive,
-            ArchiveRecording::open(path, cpu ? kernels::Device::cpu : kernels::Device::reference));
-  return FrameReaderPtr(std::move(archive));
-}
-
 Status check_same_frames(const RecordingInfo& original, const RecordingInfo& coded) {
   if (original.shape == coded.shape && original.frames == coded.frames) return {};
   const auto words = [](const RecordingInfo& info) {
@@ -71,7 +65,7 @@ struct Comparison {
 
 Result<Comparison> compare(const VerifyArguments& arguments) {
   FF_ASSIGN(const FrameReaderPtr original, open_recording(arguments.original));
-  FF_ASSIGN(const FrameReaderPtr coded, open_coded(arguments.file));
+  FF_ASSIGN(const FrameReaderPtr coded, open_recording(arguments.file));
   const RecordingInfo& info = original->info();
   FF_TRY(check_same_frames(info, coded->info()));
   kernels::LossBound bound;
