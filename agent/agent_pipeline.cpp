@@ -178,7 +178,7 @@ Status Pipeline::open() {
   FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(config_.encode_profile));
   FF_ASSIGN(const kernels::LossBound bound, kernels::parse_loss_bound(config_.encode_bound));
   encode_ = std::make_unique<EncodeStage>(
-      EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile, bound, config_.encode_device},
+      EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile, config_.encode_device, bound},
       spool_queue_, metrics_);
   window_ = std::make_unique<WindowStage>(window_options(config_, journal_->epoch()), partition_count_,
                                           *encode_, spool_queue_, metrics_);

@@ -20,8 +20,8 @@ struct EncodeOptions {
   std::size_t threads = 2;
   std::size_t queue_groups = 2;  ///< waiting groups per worker
   kernels::Profile profile = kernels::Profile::fast;
-  kernels::LossBound bound;     ///< none: exact
   std::string device = "auto";  ///< "auto", "cpu" or "reference"
+  kernels::LossBound bound{};   ///< none: exact
 };
 
 class EncodeStage {
