@@ -259,7 +259,7 @@ TEST_CASE("with little memory the sink waits instead of growing, and stores ever
   const CodedSeries series = make_coded_series({.frames = 200});
   const TemporaryFolder store;
   auto config = quick_config(store.path());
-  config.memory_max_bytes = 100'000;  // two windows
+  config.memory_max_bytes = 200'000;  // two windows: each 31 kB of frames and 52 kB of its tiles' states
   REQUIRE(run_over(log_of(series), config).summary.ok());
   check_all_frames(series, store.path());
 }
