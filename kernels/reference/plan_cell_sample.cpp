@@ -70,6 +70,7 @@ void CellSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap
       const ValueSymbol value = value_symbol(levels[p]);
       ++values_.by_key[value_key(known[p], earlier)][value.symbol];
       values_.raw_bits += value.raw_bits;
+      ++value_count_;
       known[p] = earlier = half_octave(levels[p]);
     }
   };

@@ -35,6 +35,7 @@ class CellSample {
   [[nodiscard]] SampleRecords run(const PredictorSetup& setup, const GroupSetup& group,
                                   const PredictorState& image, std::size_t frames_max);
 
+  [[nodiscard]] std::size_t value_count() const noexcept { return value_count_; }
   [[nodiscard]] const ValueSample& values() const noexcept { return values_; }
   /// Cells of the group per sampled cell, x 256.
   [[nodiscard]] std::uint64_t ratio_256() const noexcept {
@@ -54,6 +55,7 @@ class CellSample {
   BandSample bands_;
   ValueSample values_;
   std::uint64_t rows_read_ = 0;
+  std::size_t value_count_ = 0;
 };
 
 /// A row of the image of cells: two rows of pixels, the second one perhaps missing (null).

@@ -5,15 +5,16 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <limits>
 #include <numeric>
 
 #include "kernels/format/prior.hpp"
+#include "kernels/reference/log2_fixed.hpp"
 #include "kernels/reference/plan_cell_sample.hpp"
 #include "kernels/reference/plan_levels.hpp"
 #include "kernels/reference/plan_mask.hpp"
 #include "kernels/reference/plan_prior.hpp"
-#include "kernels/reference/plan_tables.hpp"
 
 namespace ff::kernels::reference {
 namespace {
@@ -22,16 +23,21 @@ constexpr std::array<std::uint16_t, 3> kSmoothings{0, 16384, 32767};
 constexpr std::array<std::uint8_t, 4> kMemories{4, 8, 16, 64};
 constexpr std::array<std::uint8_t, 4> kPriorWeights{1, 2, 4, 8};
 constexpr std::uint8_t kStateShift = 12;  // eight photons a cell; what is more is a value anyway
-constexpr std::size_t kSampleCellsMin = 65536, kSampleCellsMax = 262144, kFilledCells = 2048;
+constexpr std::size_t kSampleCellsKnown = 65536, kSampleCellsMin = 196608, kSampleCellsMax = 393216,
+                      kFilledCells = 2048;
 constexpr std::size_t kPriorFrames = 4;  // of the sampled ones
 constexpr std::uint32_t kTurns = 8;
 constexpr std::size_t kLookPixels = 4096;
+constexpr std::size_t kClearlySparse = 12;  // fast: up to this share of filled pixels nothing else is weighed
 constexpr std::uint32_t kWeighGroups = 16;
+constexpr std::uint64_t kDoubtShare = 8;
 constexpr std::uint64_t kFasterShare = 64;  // cells take a third of the time: worth 1/64 of the bits
 constexpr FixedBits kOneBit = FixedBits{1} << kFixedBitsShift;
 constexpr std::uint64_t kContextHeaderBits = 34, kSymbolHeaderBits = 4;
 constexpr std::size_t kCellRunsMax = 40, kValueRunsMax = 16;  // 64 contexts at most together
 constexpr std::uint64_t kRunSamplesMin = 96;                  // as plan_tables.cpp
+constexpr std::size_t kStarvedShare = 16;                     // filled cells to a value
+constexpr std::uint64_t kTrialRuns = 24;
 constexpr std::uint64_t kEscapeBits = 12;  // what follows an escaped cell that holds small levels
 
 // Tokens as levels of a short comb: every bucket codes the symbol itself.
@@ -127,6 +133,28 @@ std::vector<Run> cell_runs(const SampleRecords& records, const CellSample& sampl
   return runs;
 }
 
+// About what the cells would cost: buckets in some two dozen runs, and what chance seems to save charged back.
+FixedBits quick_cost(const SampleRecords& records) {
+  const std::uint64_t samples_min = std::max<std::uint64_t>(kRunSamplesMin, records.size() / kTrialRuns);
+  std::vector<Histogram> by_bucket(kBuckets, Histogram{});
+  for (std::size_t i = 0; i < records.size(); ++i) ++by_bucket[records.bucket[i]][records.level[i]];
+  FixedBits cost = 0;
+  Histogram run{};
+  std::uint64_t count = 0;
+  for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
+    const Histogram& histogram = by_bucket[bucket];
+    const std::uint64_t more = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
+    if (more != 0) std::ranges::transform(run, histogram, run.begin(), std::plus<>{});
+    count += more;
+    if (count == 0 || (count < samples_min && bucket + 1 != kBuckets)) continue;
+    const auto used = std::ranges::count_if(run, [](std::uint32_t n) { return n != 0; });
+    cost += entropy_bits(run) + static_cast<std::uint64_t>(used) * kOneBit * 3 / 2;
+    run = {};
+    count = 0;
+  }
+  return cost;
+}
+
 // Cells and values of a sample under given tables, in bits of the whole group.
 std::uint64_t coded_bits(const SampleRecords& records, const CellSample& sample,
                          const ContextTables& tables) {
@@ -173,7 +201,7 @@ bool looks_sparse(const Look& look) noexcept { return look.filled * 4 < look.see
 
 // Enough cells for some two thousand filled ones, within reason; a known stream has made its choices.
 std::size_t sample_cells(const Look& look, const PlannerMemory& memory) noexcept {
-  if (memory.known && memory.model == Model::cells) return kSampleCellsMin;
+  if (memory.known && memory.model == Model::cells) return kSampleCellsKnown;
   const std::size_t wanted = kFilledCells * (look.seen + 1) / (kCellPixels * (look.filled + 1));
   return std::clamp(wanted, kSampleCellsMin, kSampleCellsMax);
 }
@@ -205,6 +233,9 @@ class CellPlanner {
     choose_tables();
     return std::move(plan_);
   }
+
+  /// After run(): hardly any pixel holds more than two counts, so that no other model could predict much.
+  [[nodiscard]] bool photon_starved() const noexcept { return photon_starved_; }
 
  private:
   [[nodiscard]] bool resets() const noexcept { return plan_->setup.has_value(); }
@@ -244,7 +275,7 @@ class CellPlanner {
                     : sample_.run(symbol_setup(), group, cells().image, frames_max);
   }
   [[nodiscard]] FixedBits cost(const GroupSetup& group, std::size_t frames_max) {
-    return estimate_cost(records(group, frames_max), symbol_setup());
+    return quick_cost(records(group, frames_max));
   }
 
   // A stream that was coded as cells before starts from what was best, and tries one thing in every other group.
@@ -326,6 +357,8 @@ class CellPlanner {
 
   void choose_tables() {
     const SampleRecords found = records(plan_->group, frames_.size());
+    const auto filled = found.size() - static_cast<std::size_t>(std::ranges::count(found.level, 0u));
+    photon_starved_ = sample_.value_count() * kStarvedShare < filled;
     ContextTables tables;
     tables.bits = kProbabilityBitsMax;
     std::vector<Histogram> counts;
@@ -359,6 +392,7 @@ class CellPlanner {
   std::shared_ptr<const MaskMap> mask_, image_mask_;
   LevelCodec codec_;
   CellSample sample_;
+  bool photon_starved_ = false;
 };
 
 }  // namespace
@@ -370,15 +404,22 @@ EncodePlanPtr plan_cells(const TileState::Body& body, const GroupPlace& place, G
 
 EncodePlanPtr plan_or_cells(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
                             const EncodeOptions& options, OtherPlanner other) {
-  if (!looks_sparse(look_at(body, frames, options))) return other(body, place, frames, options);
+  const Look look = look_at(body, frames, options);
+  if (!looks_sparse(look)) return other(body, place, frames, options);
   const bool starts = place.key || !body.predictor;
   const Model last = starts ? body.memory.model : body.predictor->setup.model;
   // Models are weighed when a window starts, and for a known stream only now and then.
   const bool weigh = starts && body.memory.groups % kWeighGroups == 0;
   if (!weigh) return (last == Model::cells ? plan_cells : other)(body, place, frames, options);
-  EncodePlanPtr cells = plan_cells(body, place, frames, options), rest = other(body, place, frames, options);
+  CellPlanner planner(body, place, frames, options);
+  EncodePlanPtr cells = planner.run();
+  const bool fast = options.profile == Profile::fast || options.profile == Profile::automatic;
+  if (fast && planner.photon_starved() && look.filled * kClearlySparse < look.seen) return cells;
+  EncodePlanPtr rest = other(body, place, frames, options);
   const std::uint64_t speed = rest->profile == Profile::fast ? rest->expected_bits / kFasterShare : 0;
-  const bool fewer = cells->expected_bits <= rest->expected_bits + speed;
+  // Values come in spots, of which a sample may see too few.
+  const std::uint64_t doubt = planner.photon_starved() ? 0 : cells->expected_bits / kDoubtShare;
+  const bool fewer = cells->expected_bits + doubt <= rest->expected_bits + speed;
   return fewer || rest->kind != BlockKind::predicted ? std::move(cells) : std::move(rest);
 }
 
