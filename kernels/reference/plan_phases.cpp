@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kSampleMin = 16384;  // pixels of a frame, all planes
 constexpr std::size_t kSampleShare = 12;
+constexpr std::size_t kRunPixels = 512;     // of a sum of products: shorter ones take longer
 constexpr std::size_t kRecordsMin = 65536;  // of a group: enough to find its classes
 constexpr std::size_t kRecordShare = 32;
 constexpr double kRidge = 2e-4;
@@ -68,7 +69,7 @@ class PhaseFitter {
 
   [[nodiscard]] std::size_t pitch() const noexcept { return sample_.pitch; }
 
-  // Products of a plane's rows, even and odd ones apart, so that one half can judge what the other half says.
+  // Products of a plane's rows, every other run of them apart, so that one half can judge what the other half says.
   std::array<Moments, 2> expectation_moments() {
     MomentRows rows;
     const bool has_reference = form_.features != 0;
@@ -78,14 +79,14 @@ class PhaseFitter {
     rows.floor = 0.3f * level();
     rows.one = level();
     Sums sums{};
-    for (std::size_t y = 0; y < sample_.rows; ++y) {
-      const std::size_t at = y * pitch();
+    const std::size_t step = std::max<std::size_t>(kRunPixels / pitch(), 1) * pitch();
+    for (std::size_t at = 0, turn = 0; at < sample_.size(); at += step, ++turn) {
       for (std::size_t j = 0; j < rows.count; ++j) features[j] = &sample_.features[j + 1][at];
       rows.reference = has_reference ? &sample_.reference[at] : nullptr;
       rows.target = &sample_.target[at];
       rows.spread = &sample_.spread[at];
       rows.live = &sample_.live[at];
-      loops_.add_moments(rows, pitch(), sums[y % 2].data());
+      loops_.add_moments(rows, std::min(step, sample_.size() - at), sums[turn % 2].data());
     }
     return {moments_of(sums[0].data(), rows.columns(), has_reference),
             moments_of(sums[1].data(), rows.columns(), has_reference)};
@@ -125,15 +126,12 @@ class PhaseFitter {
     rows.one = level();
     rows.outlier = 4;
     std::array<std::int64_t, kMomentSums> sums{};
-    for (std::size_t y = 0; y < sample_.rows; ++y) {
-      const std::size_t at = y * pitch();
-      for (std::size_t j = 0; j < 3; ++j) features[j] = &f[j][at];
-      features[3] = &root_[at];
-      rows.target = &sample_.miss[at];
-      rows.spread = &sample_.spread[at];
-      rows.live = &sample_.live[at];
-      loops_.add_moments(rows, pitch(), sums.data());
-    }
+    for (std::size_t j = 0; j < 3; ++j) features[j] = f[j].data();
+    features[3] = root_.data();
+    rows.target = sample_.miss.data();
+    rows.spread = sample_.spread.data();
+    rows.live = sample_.live.data();
+    loops_.add_moments(rows, sample_.size(), sums.data());
     return moments_of(sums.data(), rows.columns(), false);
   }
 

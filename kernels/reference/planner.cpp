@@ -164,7 +164,8 @@ class Planner {
     return estimate_cost(records_, with);
   }
 
-  // Tries the values of one field and keeps the best; `reach` limits how far from the present one.
+  // Tries the values of one field on both sides of the present one: all of them for a tile that is not known yet,
+  // else as long as they get better.
   template <typename Field, typename Values>
   void try_field(const BandSample& sample, Field GroupSetup::*field, const Values& values,
                  std::ptrdiff_t reach) {
@@ -172,19 +173,26 @@ class Planner {
     const auto from = std::max<std::ptrdiff_t>(0, here - reach);
     const auto to = std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(values.size()) - 1, here + reach);
     FixedBits best = cost(sample, setup(), plan_->group);
-    for (std::ptrdiff_t i = from; i <= to; ++i) {
+    const auto better = [&](std::ptrdiff_t i) {
       GroupSetup other = plan_->group;
       other.*field = values[static_cast<std::size_t>(i)];
-      if (other == plan_->group) continue;
       const FixedBits bits = cost(sample, setup(), other);
-      if (bits < best) plan_->group = other, best = bits;
+      const bool gains = bits < best;
+      if (gains) plan_->group = other, best = bits;
+      return gains || !body_.memory.known;
+    };
+    const GroupSetup before = plan_->group;
+    for (std::ptrdiff_t i = std::min(here, to) + 1; i <= to && better(i); ++i) {
+    }
+    if (!(plan_->group == before) && body_.memory.known) return;
+    for (std::ptrdiff_t i = std::min(here, to + 1); i-- > from && better(i);) {
     }
   }
 
   void choose_group() {
     const std::size_t pixels = body_.shape.pixels() * frames_.size();
     // The first group of a tile decides for long: it may look at more.
-    const std::size_t share = body_.memory.known ? kTrialShare : kTrialShare / 4;
+    const std::size_t share = body_.memory.known ? kTrialShare : kTrialShare / 2;
     const std::size_t least = body_.memory.known ? kTrialSampleMin : 4 * kTrialSampleMin;
     BandSample sample(body_.shape, frames_.size(), std::max(least, pixels / share), kTrialBands);
     sample.read(frames_, codec_, mask());
