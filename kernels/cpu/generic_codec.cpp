@@ -3,6 +3,8 @@
 // generic_codec.inl compiled for any processor.
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 

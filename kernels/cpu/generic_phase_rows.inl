@@ -9,7 +9,9 @@
 constexpr std::size_t kBlock = 32;
 using Block = std::array<std::int32_t, kBlock>;
 
-inline void add_feature(Block& sum, std::int32_t weight, const std::uint16_t* feature) noexcept {
+// A function of its own: inside a loop over features g++ would not vectorize it.
+[[gnu::noinline]] inline void add_feature(Block& sum, std::int32_t weight,
+                                          const std::uint16_t* feature) noexcept {
   for (std::size_t i = 0; i < kBlock; ++i) sum[i] += weight * feature[i];
 }
 inline void start_sum(Block& sum, std::int32_t bias) noexcept { sum.fill(bias * kMixOne + kMixOne / 2); }
@@ -32,11 +34,23 @@ inline void diagonal_mean(const RowAround& n, std::size_t x, MeanBlock& out) noe
 }
 
 // A value of each bucket, by key >> 2: every bucket is at least four keys wide.
-template <typename Value>
-std::vector<Value> by_key(const std::array<Value, kBuckets>& values) {
-  std::vector<Value> result(32768 / 4);
+inline std::vector<std::uint16_t> by_key(const std::array<std::uint16_t, kBuckets>& values) {
+  std::vector<std::uint16_t> result(32768 / 4);
   for (std::uint32_t i = 0; i < result.size(); ++i) result[i] = values[bucket_of(4 * i)];
   return result;
+}
+
+// context | raw bits << 8 | split << 14 | residual << 15.
+constexpr std::uint32_t kSplitBit = 0x4000, kResidualBit = 0x8000;
+inline std::array<std::uint16_t, kBuckets> entry_words(const ContextTables& tables) {
+  std::array<std::uint16_t, kBuckets> words{};
+  const auto entries = bucket_entries(tables);
+  for (std::size_t b = 0; b < kBuckets; ++b) {
+    words[b] = static_cast<std::uint16_t>(entries[b].first_context | entries[b].raw_bits << 8 |
+                                          (entries[b].split ? kSplitBit : 0) |
+                                          (entries[b].residual ? kResidualBit : 0));
+  }
+  return words;
 }
 
 template <typename Level>
@@ -54,7 +68,7 @@ class PhaseRows {
   PhaseRows(const PredictorState& state, const GroupSetup& group)
       : state_(state),
         group_(group),
-        entries_(by_key(bucket_entries(*state.tables))),
+        entries_(by_key(entry_words(*state.tables))),
         roots_(by_key(root_table(state.setup.up))) {}
 
   void begin_frame() noexcept {
@@ -67,16 +81,17 @@ class PhaseRows {
                const RowBuffers<Level>& out) const noexcept {
     const bool by_rate = state_.setup.source == ContextSource::rate;
     for (std::size_t x = 0; x < width; x += kBlock) {
-      std::array<std::uint16_t, kBlock> roots, scales;
+      std::array<std::uint16_t, kBlock> roots, scales, entries, parts;
       std::uint16_t* expected = out.expected + x;
       expect(in, mix, x, expected);
       for (std::size_t i = 0; i < kBlock; ++i) roots[i] = roots_[expected[i] >> 2];
       spread(in, mix, x, roots.data(), scales.data());
-      by_rate ? contexts_by_rate(expected, roots.data(), scales.data(), out.contexts + x, out.bases + x)
-              : contexts_by_scale(expected, scales.data(), out.contexts + x, out.bases + x);
-      const std::uint32_t off = idle[x / kBlock];
-      for (std::size_t i = 0; off != 0 && i < kBlock; ++i)
-        out.contexts[x + i] = (off >> i & 1) != 0 ? kInactive : out.contexts[x + i];
+      const std::uint16_t* keys = by_rate ? expected : scales.data();
+      for (std::size_t i = 0; i < kBlock; ++i) entries[i] = entries_[keys[i] >> 2];
+      by_rate ? ratios(scales.data(), roots.data(), parts.data()) : fractions(expected, parts.data());
+      contexts_of(expected, entries.data(), parts.data(), !by_rate, out.contexts + x, out.bases + x);
+      for (std::uint32_t off = idle[x / kBlock]; off != 0; off &= off - 1)
+        out.contexts[x + static_cast<std::size_t>(std::countr_zero(off))] = kInactive;
     }
   }
 
@@ -86,14 +101,18 @@ class PhaseRows {
     const std::uint32_t largest = 32767u >> setup.up;
     const std::uint32_t last_regular = setup.levels.first_sentinel_level() - 1;
     for (std::size_t x = 0; x < width; x += kBlock) {
-      const std::uint32_t off = idle[x / kBlock];
       for (std::size_t i = x; i < x + kBlock; ++i) {
-        const std::uint32_t level = levels[i], want = expected[i];
-        const std::uint32_t now = std::min(level >> setup.down, largest) << setup.up;
-        const bool counts = level <= last_regular && (off >> (i - x) & 1) == 0;
-        const std::uint32_t taken = counts ? now : want;
-        seen[i] = static_cast<std::uint16_t>(taken);
-        miss[i] = static_cast<std::uint16_t>(taken > want ? taken - want : want - taken);
+        const std::uint32_t level = levels[i];
+        const auto want = static_cast<std::int32_t>(expected[i]);
+        const auto cut = static_cast<std::int32_t>(std::min(level >> setup.down, largest) << setup.up);
+        const std::int32_t now = level <= last_regular ? cut : want;
+        seen[i] = static_cast<std::uint16_t>(now);
+        miss[i] = static_cast<std::uint16_t>(std::abs(now - want));
+      }
+      for (std::uint32_t off = idle[x / kBlock]; off != 0; off &= off - 1) {
+        const std::size_t i = x + static_cast<std::size_t>(std::countr_zero(off));
+        seen[i] = expected[i];
+        miss[i] = 0;
       }
     }
   }
@@ -163,37 +182,34 @@ class PhaseRows {
     end_sum(sum, 1, out);
   }
 
-  void contexts_by_rate(const std::uint16_t* expected, const std::uint16_t* roots,
-                        const std::uint16_t* scales, std::uint32_t* contexts, Level* bases) const noexcept {
-    const std::uint32_t half = state_.setup.up == 0 ? 0 : 1u << (state_.setup.up - 1);
-    for (std::size_t i = 0; i < kBlock; ++i) {
-      const BucketEntry& entry = entries_[expected[i] >> 2];
-      const auto ratio = static_cast<std::uint32_t>(ratio_index(scales[i], roots[i]));
-      contexts[i] = (entry.first_context + (entry.split ? ratio : 0)) << 8 | entry.raw_bits;
-      bases[i] = base_of(entry, expected[i] + half);
-    }
+  // What a split class adds to its first context.
+  static void ratios(const std::uint16_t* scales, const std::uint16_t* roots, std::uint16_t* out) noexcept {
+    for (std::size_t i = 0; i < kBlock; ++i)
+      out[i] = static_cast<std::uint16_t>(ratio_index(scales[i], roots[i]));
+  }
+  void fractions(const std::uint16_t* expected, std::uint16_t* out) const noexcept {
+    const unsigned shift = state_.setup.up < 2 ? 0 : state_.setup.up - 2;
+    for (std::size_t i = 0; i < kBlock; ++i) out[i] = (expected[i] >> shift) & 3;
   }
 
-  void contexts_by_scale(const std::uint16_t* expected, const std::uint16_t* scales, std::uint32_t* contexts,
-                         Level* bases) const noexcept {
-    const std::uint32_t half = state_.setup.up == 0 ? 0 : 1u << (state_.setup.up - 1);
-    const unsigned fraction = state_.setup.up < 2 ? 0 : state_.setup.up - 2;
+  void contexts_of(const std::uint16_t* __restrict expected, const std::uint16_t* __restrict entries,
+                   const std::uint16_t* __restrict parts, bool split_is_exact,
+                   std::uint32_t* __restrict contexts, Level* __restrict bases) const noexcept {
+    const unsigned up = state_.setup.up, down = state_.setup.down;
+    const std::uint32_t half = up == 0 ? 0 : 1u << (up - 1);
+    const std::uint32_t split_half = split_is_exact ? 0 : half;
     for (std::size_t i = 0; i < kBlock; ++i) {
-      const BucketEntry& entry = entries_[scales[i] >> 2];
-      const std::uint32_t quarter = (std::uint32_t{expected[i]} >> fraction) & 3;
-      contexts[i] = (entry.first_context + (entry.split ? quarter : 0)) << 8 | entry.raw_bits;
-      bases[i] = base_of(entry, expected[i] + (entry.split ? 0 : half));
+      const std::uint32_t entry = entries[i], raw_bits = entry >> 8 & 15;
+      const bool split = (entry & kSplitBit) != 0;
+      contexts[i] = ((entry & 63) + (split ? std::uint32_t{parts[i]} : 0)) << 8 | raw_bits;
+      const std::uint32_t predicted = (expected[i] + (split ? split_half : half)) >> up << down;
+      const std::uint32_t base = (predicted >> raw_bits) - 128;
+      bases[i] = static_cast<Level>((entry & kResidualBit) != 0 ? base : 0);
     }
-  }
-
-  [[nodiscard]] Level base_of(const BucketEntry& entry, std::uint32_t rounded) const noexcept {
-    const std::uint32_t predicted = (rounded >> state_.setup.up) << state_.setup.down;
-    return static_cast<Level>(entry.residual ? (predicted >> entry.raw_bits) - 128u : 0u);
   }
 
   const PredictorState& state_;
   GroupSetup group_;
-  std::vector<BucketEntry> entries_;
-  std::vector<std::uint16_t> roots_;
+  std::vector<std::uint16_t> entries_, roots_;
   std::int32_t mean_gain_ = 0, fast_gain_ = 0, scale_gain_ = 0;
 };
