@@ -50,7 +50,7 @@ class Planner {
       return std::move(plan_);
     }
     choose_group();
-    if (resets()) choose_prior();
+    if (resets() && body_.memory.known) choose_prior();
     choose_tables();
     return std::move(plan_);
   }
@@ -177,7 +177,8 @@ class Planner {
       GroupSetup other = plan_->group;
       other.*field = values[static_cast<std::size_t>(i)];
       const FixedBits bits = cost(sample, setup(), other);
-      const bool gains = bits < best;
+      // Equal: the larger value, as a memory longer than the group may yet be of use.
+      const bool gains = bits < best || (bits == best && other.*field > plan_->group.*field);
       if (gains) plan_->group = other, best = bits;
       return gains || !body_.memory.known;
     };
@@ -201,7 +202,8 @@ class Planner {
     start(sample, plan_->prior);
     // Young streams of short groups have not seen much yet: they try everything.
     const std::ptrdiff_t reach = body_.memory.groups < 16 ? 4 : 1;
-    switch (body_.memory.groups % 4) {
+    // The turn moves on by itself: windows are often of four groups.
+    switch ((body_.memory.groups + body_.memory.groups / 4) % 4) {
       case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, reach); break;
       case 2:
         if (setup().source == ContextSource::scale) {
@@ -225,6 +227,7 @@ class Planner {
       }
       plan_->setup->source = bits[1] < bits[0] ? ContextSource::scale : ContextSource::rate;
       plan_->prior = make_prior(setup(), 4, body_.memory.prior_weight);
+      choose_prior();  // first: a prior that counts for too much makes short memories look good
     }
     start(sample, plan_->prior);
     try_field(sample, &GroupSetup::smoothing, kSmoothings, 4);
