@@ -193,55 +193,39 @@ void StreamDecoder::get_run(std::size_t first_stream, std::size_t groups, const 
     x[s][1] = _mm512_load_si512(&states_[stream[s]][16]);
     in[s] = read_[stream[s]];
   }
-  // Stage by stage for several streams, so that what waits for nothing stands close together: a whole group of one
-  // stream is more than a processor looks ahead.
-  constexpr std::size_t kSide = std::min<std::size_t>(kStreams, 4);
   const Half escape = set32(kEscape), escape_bits = set32(level_bits_);
   const Half probability_bits = set32(probability_bits_);
-  for (std::size_t g = 0; g != groups; g += kSide) {
-    const std::size_t first = kStreams == kSide ? 0 : g % kStreams;
-    Half token[kSide][2], bits[kSide][2], raw[kSide][2];
-    __mmask16 escaped[kSide][2];
+  for (std::size_t g = 0; g != groups; g += kStreams) {
 #pragma GCC unroll 4
-    for (std::size_t s = 0; s < kSide; ++s) {
+    for (std::size_t s = 0; s < kStreams; ++s) {
+      const std::size_t at = (g + s) * kLanes;
+      Half token[2], bits[2], raw[2];
+      __mmask16 escaped[2];
       for (std::size_t h = 0; h < 2; ++h) {
-        const Half context = load16(contexts + (g + s) * kLanes + 16 * h);
+        const Half context = load16(contexts + at + 16 * h);
         const __mmask16 active = _mm512_testn_epi32_mask(context, set32(0x8000));
-        const Decoded decoded =
-            get_token(x[first + s][h], context, entries_.data(), active, probability_bits);
-        x[first + s][h] = decoded.state;
-        token[s][h] = decoded.token;
-        escaped[s][h] = _mm512_cmpeq_epi32_mask(token[s][h], escape);
-        bits[s][h] = _mm512_and_epi32(context, set32(15));
-        bits[s][h] = _mm512_mask_mov_epi32(bits[s][h], escaped[s][h], escape_bits);
-        raw[s][h] = _mm512_setzero_si512();
+        const Decoded decoded = get_token(x[s][h], context, entries_.data(), active, probability_bits);
+        x[s][h] = refill(decoded.state, in[s]);
+        token[h] = decoded.token;
+        escaped[h] = _mm512_cmpeq_epi32_mask(token[h], escape);
+        bits[h] = _mm512_and_epi32(context, set32(15));
+        bits[h] = _mm512_mask_mov_epi32(bits[h], escaped[h], escape_bits);
+        raw[h] = _mm512_setzero_si512();
       }
-    }
-#pragma GCC unroll 4
-    for (std::size_t s = 0; s < kSide; ++s) {
-      for (std::size_t h = 0; h < 2; ++h) x[first + s][h] = refill(x[first + s][h], in[first + s]);
-    }
-#pragma GCC unroll 4
-    for (std::size_t s = 0; s < kSide; ++s) {
-      if (_mm512_test_epi32_mask(bits[s][0], bits[s][0]) | _mm512_test_epi32_mask(bits[s][1], bits[s][1])) {
+      if (_mm512_test_epi32_mask(bits[0], bits[0]) | _mm512_test_epi32_mask(bits[1], bits[1])) {
         for (std::size_t h = 0; h < 2; ++h) {
-          Half& state = x[first + s][h];
-          raw[s][h] = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits[s][h]), state);
-          state = refill(_mm512_srlv_epi32(state, bits[s][h]), in[first + s]);
+          raw[h] = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits[h]), x[s][h]);
+          x[s][h] = refill(_mm512_srlv_epi32(x[s][h], bits[h]), in[s]);
         }
       }
-    }
-#pragma GCC unroll 4
-    for (std::size_t s = 0; s < kSide; ++s) {
       for (std::size_t h = 0; h < 2; ++h) {
-        const std::size_t at = (g + s) * kLanes + 16 * h;
-        const Half high = _mm512_add_epi32(token[s][h], load16(bases + at));
-        Half level = _mm512_or_si512(_mm512_sllv_epi32(high, bits[s][h]), raw[s][h]);
-        level = _mm512_mask_mov_epi32(level, escaped[s][h], raw[s][h]);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels + at), _mm512_cvtepi32_epi16(level));
+        const Half high = _mm512_add_epi32(token[h], load16(bases + at + 16 * h));
+        Half level = _mm512_or_si512(_mm512_sllv_epi32(high, bits[h]), raw[h]);
+        level = _mm512_mask_mov_epi32(level, escaped[h], raw[h]);
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels + at + 16 * h), _mm512_cvtepi32_epi16(level));
       }
-      if (in[first + s] > end_[stream[first + s]]) [[unlikely]] {
-        in[first + s] = end_[stream[first + s]];
+      if (in[s] > end_[stream[s]]) [[unlikely]] {
+        in[s] = end_[stream[s]];
         ran_out_ = true;
       }
     }
