@@ -37,7 +37,6 @@ constexpr std::uint64_t kContextHeaderBits = 34, kSymbolHeaderBits = 4;
 constexpr std::size_t kCellRunsMax = 40, kValueRunsMax = 16;  // 64 contexts at most together
 constexpr std::uint64_t kRunSamplesMin = 96;                  // as plan_tables.cpp
 constexpr std::size_t kStarvedShare = 16;                     // filled cells to a value
-constexpr std::uint64_t kTrialRuns = 24;
 constexpr std::uint64_t kEscapeBits = 12;  // what follows an escaped cell that holds small levels
 
 // Tokens as levels of a short comb: every bucket codes the symbol itself.
@@ -133,9 +132,8 @@ std::vector<Run> cell_runs(const SampleRecords& records, const CellSample& sampl
   return runs;
 }
 
-// About what the cells would cost: buckets in some two dozen runs, and what chance seems to save charged back.
+// About what the cells would cost: buckets in runs of a hundred, and what chance seems to save charged back.
 FixedBits quick_cost(const SampleRecords& records) {
-  const std::uint64_t samples_min = std::max<std::uint64_t>(kRunSamplesMin, records.size() / kTrialRuns);
   std::vector<Histogram> by_bucket(kBuckets, Histogram{});
   for (std::size_t i = 0; i < records.size(); ++i) ++by_bucket[records.bucket[i]][records.level[i]];
   FixedBits cost = 0;
@@ -146,7 +144,7 @@ FixedBits quick_cost(const SampleRecords& records) {
     const std::uint64_t more = std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0});
     if (more != 0) std::ranges::transform(run, histogram, run.begin(), std::plus<>{});
     count += more;
-    if (count == 0 || (count < samples_min && bucket + 1 != kBuckets)) continue;
+    if (count == 0 || (count < kRunSamplesMin && bucket + 1 != kBuckets)) continue;
     const auto used = std::ranges::count_if(run, [](std::uint32_t n) { return n != 0; });
     cost += entropy_bits(run) + static_cast<std::uint64_t>(used) * kOneBit * 3 / 2;
     run = {};
