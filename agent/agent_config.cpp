@@ -101,8 +101,10 @@ void describe_windows(ConfigSchema& schema, AgentConfig& c) {
 void describe_output(ConfigSchema& schema, AgentConfig& c) {
   schema.section("encode", "Coding.");
   schema.integer("encode.threads", &c.encode_threads, 1, 256, "Worker threads.");
-  schema.choice("encode.profile", &c.encode_profile, {"raw", "fast"},
-                "raw: bitshuffle + zstd. fast: predictive.");
+  schema.choice("encode.profile", &c.encode_profile, {"raw", "fast", "small", "max", "auto"},
+                "raw: bitshuffle + zstd. fast: predictive. small: smaller, at half the speed. max: slow. "
+                "auto: the smallest, "
+                "fast where nearly equal.");
   schema.text("encode.bound", &c.encode_bound,
               "How far a stored pixel may lie from the detector's. none: exact. Else lossy, for good: abs:N, "
               "rel:P%,LOW,HIGH, sqrt:F or photon:GAIN,PEDESTAL; see docs/operations/lossy.md.");

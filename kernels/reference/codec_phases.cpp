@@ -68,7 +68,7 @@ std::vector<LaneRecord> tokenize(PhaseFrame& predictor, const PredictorState& st
                PlaneRow row = predict_row(predictor, plane, mix, y);
                for (std::uint32_t x = 0; x < plane.cols; ++x) {
                  LaneRecord& record = row.records[x];
-                 record.level = levels[std::size_t{plane.row_first + y * plane.step} * frame.shape.cols +
+                 record.level = levels[(plane.row_first + std::size_t{y} * plane.step) * frame.shape.cols +
                                        plane.col_first + x * plane.step];
                  if (record.active) record.token = token_of(record.level, row.contexts[x], wrap);
                }
@@ -125,6 +125,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::
     if (2 * words > bytes_max) return std::nullopt;
   }
   std::vector<std::vector<std::uint16_t>> words;
+  words.reserve(streams.size());
   for (LaneEncoder& stream : streams) words.push_back(stream.finish());
   return words;
 }

@@ -198,7 +198,7 @@ Status ArchiveRecording::read(std::uint64_t index, MutableByteSpan pixels) {
     if (taken_ == submitted_) break;
     const Slot& oldest = slots_[taken_ % slots_.size()];
     pool_->run_until([&] { return oldest.undecoded.load(std::memory_order_acquire) == 0; });
-    const Status decoded = status_of(oldest);
+    Status decoded = status_of(oldest);  // not const: it may be what is returned
     if (!decoded.ok() && oldest.group->window == frame / window_frames_) {
       FF_TRY(restart(frame / window_frames_));  // whoever asks again gets the same answer
       return decoded;

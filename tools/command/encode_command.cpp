@@ -154,7 +154,9 @@ int encode_command(int argc, char** argv) {
                  "NAME.json, NAME.raw[.zst], FILE.h5:/path, FILE.tif, FILE.ffs or sim:PRESET[,key=value...]")
       ->required();
   app.add_option("-o,--output", arguments.target, "the .ffs file")->required();
-  app.add_option("--profile", arguments.profile, "fast, or raw (bitshuffle + zstd); default fast");
+  app.add_option("--profile", arguments.profile,
+                 "fast; small, smaller at half the speed; max, slow; auto, the fewest bits of fast and "
+                 "small; raw (bitshuffle + zstd); default fast");
   app.add_option("--window", arguments.encode.window_frames,
                  "frames that are predicted from each other, 1 to 64; default 16")
       ->check(CLI::Range(1, 64));
