@@ -28,8 +28,8 @@ namespace ff::kernels::cpu {
 [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,
                                   MutableGroupFrames frames);
 
-/// The same for the model phases. AVX-512 keeps about 4 bytes a pixel of the group and 64 rows of levels with the
-/// calling thread.
+/// The same for the model phases. Encoding takes 4 (AVX-512, kept with the thread), 6 or 8 bytes a pixel of the group,
+/// decoding 64 half rows of levels; both what PhaseWalk says.
 [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
                                                                                    const GroupCoding& coding,
                                                                                    GroupFrames frames,
