@@ -49,10 +49,6 @@ struct PlanLoops {
   void (*add_moments)(const MomentRows& rows, std::size_t n, std::int64_t* sums);
   /// state += (to - state) x gain, §6.9.
   void (*learn)(std::uint16_t* state, const std::uint16_t* to, std::int32_t gain, std::size_t n);
-  /// Levels (even and odd ones apart) as the state sees them.
-  void (*part_levels)(const std::uint16_t* levels, std::size_t pairs, unsigned up, unsigned down,
-                      std::uint16_t* even, std::uint16_t* odd, std::uint16_t* even_levels,
-                      std::uint16_t* odd_levels);
 };
 
 enum class LoopPath { generic, avx2, avx512 };

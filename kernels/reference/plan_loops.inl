@@ -117,20 +117,4 @@ static void learn(std::uint16_t* state, const std::uint16_t* to, std::int32_t ga
   }
 }
 
-static void part_levels(const std::uint16_t* levels, std::size_t pairs, unsigned up, unsigned down,
-                        std::uint16_t* even, std::uint16_t* odd, std::uint16_t* even_levels,
-                        std::uint16_t* odd_levels) {
-  const auto most = static_cast<std::uint16_t>(32767u >> up);
-  for (std::size_t i = 0; i < pairs; ++i) {
-    even_levels[i] = levels[2 * i];
-    odd_levels[i] = levels[2 * i + 1];
-  }
-  for (std::size_t i = 0; i < pairs; ++i) {
-    const auto e = static_cast<std::uint16_t>(even_levels[i] >> down),
-               o = static_cast<std::uint16_t>(odd_levels[i] >> down);
-    even[i] = static_cast<std::uint16_t>((e < most ? e : most) << up);
-    odd[i] = static_cast<std::uint16_t>((o < most ? o : most) << up);
-  }
-}
-
-constexpr PlanLoops kLoops{average4, average2, mix, add_moments, learn, part_levels};
+constexpr PlanLoops kLoops{average4, average2, mix, add_moments, learn};

@@ -172,7 +172,7 @@ void fit_scale(PlaneMix& mix, const MixForm& form, const Moments& moments,
   }
   std::int32_t sum = 0;
   for (std::size_t i = 0; i < kScaleFeatures; ++i) {
-    const double weight = std::clamp(rounded_to(c[i], kScaleStep), 0.0, 8000.0 / kScaleStep * kScaleStep);
+    const double weight = std::clamp(rounded_to(c[i], kScaleStep), 0.0, 8000.0);
     mix.scale_weights[i] =
         static_cast<std::int16_t>(static_cast<std::int32_t>(weight) / kScaleStep * kScaleStep);
     sum += mix.scale_weights[i];
