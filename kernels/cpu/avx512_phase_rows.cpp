@@ -99,7 +99,7 @@ void expectation(const RowInputs& in, const PlaneMix& mix, std::size_t width, st
   constexpr unsigned kHistory = kPast == Past::none ? 0 : kHistoryFeatures, kFeatures = kHistory + kCoded;
   constexpr unsigned kPairs = (kFeatures + 1) / 2;
   Vector weights[kPairs + 1];
-  for (unsigned j = 0; j < kPairs; ++j)
+  for (std::size_t j = 0; j < kPairs; ++j)
     weights[j] =
         weight_pair(mix.weights[2 * j], 2 * j + 1 < kFeatures ? mix.weights[2 * j + 1] : std::int16_t{0});
   const Vector start = start_of(mix.bias), zero = _mm512_setzero_si512();

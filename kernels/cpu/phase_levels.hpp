@@ -30,7 +30,7 @@ class LevelPlane {
  public:
   LevelPlane() = default;
   LevelPlane(std::uint32_t rows, std::uint32_t cols)
-      : rows_(rows), cols_(cols), stride_((cols + 31u) / 32 * 32), cells_(rows * stride_) {}
+      : rows_(rows), cols_(cols), stride_((std::size_t{cols} + 31) / 32 * 32), cells_(rows * stride_) {}
 
   [[nodiscard]] Level* row(std::uint32_t y) noexcept { return cells_.data() + y * stride_; }
   [[nodiscard]] std::uint32_t rows() const noexcept { return rows_; }
@@ -124,7 +124,8 @@ class FrameSplitter {
   [[nodiscard]] Level* target(unsigned level, Phase phase, std::uint32_t y) noexcept {
     const bool first = level == levels_of_frame_ && phase == Phase::ee;
     if (phase == Phase::ee && !first) return upper_.plane(level, phase).row(y);
-    const std::size_t plane = first ? 0 : 3 * (levels_of_frame_ - level) + static_cast<std::size_t>(phase);
+    const std::size_t plane =
+        first ? 0 : 3 * std::size_t{levels_of_frame_ - level} + static_cast<std::size_t>(phase);
     return levels_ + row_at_[plane][y];
   }
 

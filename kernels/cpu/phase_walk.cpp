@@ -42,7 +42,7 @@ std::uint16_t average(std::uint16_t a, std::uint16_t b) noexcept {
 
 void interleave(const std::uint16_t* even, const std::uint16_t* odd, std::uint32_t cols,
                 std::uint16_t* out) noexcept {
-  for (std::uint32_t x = 0; x < cols / 2; ++x) {
+  for (std::size_t x = 0; x < cols / 2; ++x) {
     out[2 * x] = even[x];
     out[2 * x + 1] = odd[x];
   }
@@ -96,7 +96,7 @@ std::size_t PhaseWalk::positions(unsigned levels) const noexcept {
   std::size_t sum = 0;
   for (std::size_t p = 0; p < plane_count(levels); ++p) {
     const PhasePlaneShape plane = phase_plane(tile_.rows, tile_.cols, levels, p);
-    sum += plane.rows * ((plane.cols + 31u) / 32 * 32);
+    sum += plane.rows * ((std::size_t{plane.cols} + 31) / 32 * 32);
   }
   return sum;
 }

@@ -72,9 +72,11 @@ class PhaseWalk {
   [[nodiscard]] const PhasePlaneShape& plane(std::size_t index) const noexcept { return planes_[index]; }
   /// Positions of a row of this plane: whole groups of 32.
   [[nodiscard]] std::size_t width(std::size_t index) const noexcept {
-    return (planes_[index].cols + 31u) / 32 * 32;
+    return (std::size_t{planes_[index].cols} + 31) / 32 * 32;
   }
-  [[nodiscard]] std::size_t width_max() const noexcept { return ((tile_.cols + 1) / 2 + 31u) / 32 * 32; }
+  [[nodiscard]] std::size_t width_max() const noexcept {
+    return ((std::size_t{tile_.cols} + 1) / 2 + 31) / 32 * 32;
+  }
   /// Positions of a frame of so many levels; and where each row of the present one begins, by plane and row.
   [[nodiscard]] std::size_t positions(unsigned levels) const noexcept;
   [[nodiscard]] std::vector<std::vector<std::size_t>> row_positions() const;

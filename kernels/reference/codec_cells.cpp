@@ -153,6 +153,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::B
     if (2 * words > bytes_max) return std::nullopt;
   }
   std::vector<std::vector<std::uint16_t>> words;
+  words.reserve(streams.size());
   for (LaneEncoder& stream : streams) words.push_back(stream.finish());
   return words;
 }

@@ -104,7 +104,7 @@ void PhaseBands::start(const PhaseState& state, std::uint32_t frames_before) {
       for (std::uint32_t y = band.top[k]; y < band.bottom[k]; ++y) {
         const std::uint32_t to = band.offset[k] + y - band.top[k];
         const auto copy = [&](const PaddedPlane& source, PaddedPlane& target) {
-          std::memcpy(target.row(to), source.row(y), 2 * cols);
+          std::memcpy(target.row(to), source.row(y), std::size_t{2} * cols);
           replicate(target.row(to), cols);
         };
         copy(from.mean, mean_[k]);
@@ -370,8 +370,8 @@ void PhaseBands::settle(std::size_t index, PlaneSample& out) {
   for (const Band& band : bands_) {
     for (std::uint32_t y = band.first; y < measured_end(band, k); ++y, at += out.pitch) {
       const std::uint32_t to = band.offset[k] + y - band.top[k];
-      std::memcpy(seen_[k].row(to), &out.target[at], 2 * plane.cols);
-      std::memcpy(miss_[k].row(to), &out.miss[at], 2 * plane.cols);
+      std::memcpy(seen_[k].row(to), &out.target[at], std::size_t{2} * plane.cols);
+      std::memcpy(miss_[k].row(to), &out.miss[at], std::size_t{2} * plane.cols);
       replicate(seen_[k].row(to), plane.cols);
       replicate(miss_[k].row(to), plane.cols);
     }
@@ -382,8 +382,8 @@ void PhaseBands::settle_upper(const PhasePlaneShape& plane, PlaneSample& out) {
   const auto k = static_cast<std::size_t>(plane.phase);
   PhaseImage& image = pyramid_[plane.level - 2u];
   for (std::uint32_t y = 0; y < plane.rows; ++y) {
-    std::memcpy(image.seen[k].row(y), &out.target[y * out.pitch], 2 * plane.cols);
-    std::memcpy(image.miss[k].row(y), &out.miss[y * out.pitch], 2 * plane.cols);
+    std::memcpy(image.seen[k].row(y), &out.target[y * out.pitch], std::size_t{2} * plane.cols);
+    std::memcpy(image.miss[k].row(y), &out.miss[y * out.pitch], std::size_t{2} * plane.cols);
     replicate(image.seen[k].row(y), plane.cols);
     replicate(image.miss[k].row(y), plane.cols);
   }
@@ -432,15 +432,15 @@ void PhaseBands::learn() {
       std::uint16_t *m = mean_[k].row(y), *e = fast_[k].row(y), *d = scale_[k].row(y);
       const std::uint16_t *now = seen_[k].row(y), *missed = miss_[k].row(y);
       if (frames_ == 0) {
-        std::memcpy(m, now, 2 * cols);
-        std::memcpy(e, now, 2 * cols);
-        std::memcpy(d, missed, 2 * cols);
+        std::memcpy(m, now, std::size_t{2} * cols);
+        std::memcpy(e, now, std::size_t{2} * cols);
+        std::memcpy(d, missed, std::size_t{2} * cols);
       } else {
         loops_.learn(m, now, mean_gain, cols);
         loops_.learn(e, now, fast_gain, cols);
         loops_.learn(d, missed, scale_gain, cols);
       }
-      std::memcpy(last_[k].row(y), now, 2 * cols);
+      std::memcpy(last_[k].row(y), now, std::size_t{2} * cols);
       for (std::uint16_t* state : {m, e, d, last_[k].row(y)}) replicate(state, cols);
     }
   }

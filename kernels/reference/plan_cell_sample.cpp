@@ -32,8 +32,8 @@ CellRow::CellRow(const FrameShape& tile, const LevelCodec& codec, const MaskMap*
       cells_(cell_shape(tile).cols * kCellPixels) {}
 
 const std::uint32_t* CellRow::read(const FrameView& frame, std::uint32_t cell_row) {
-  for (std::uint32_t half = 0; half < 2; ++half) {
-    const std::uint32_t row = 2 * cell_row + half;
+  for (std::size_t half = 0; half < 2; ++half) {
+    const auto row = static_cast<std::uint32_t>(2 * cell_row + half);
     std::uint32_t* out = cells_.data() + 2 * half;
     if (row < tile_.rows) {
       codec_.levels_of_row(frame.row(row), tile_.cols, levels_.data());
@@ -44,11 +44,11 @@ const std::uint32_t* CellRow::read(const FrameView& frame, std::uint32_t cell_ro
       const std::uint8_t* hidden = &mask_->classes[std::size_t{row} * tile_.cols];
       for (std::uint32_t col = 0; col < tile_.cols; ++col) levels_[col] = hidden[col] != 0 ? 0 : levels_[col];
     }
-    for (std::uint32_t col = 0; col + 1 < tile_.cols; col += 2) {
+    for (std::size_t col = 0; col + 1 < tile_.cols; col += 2) {
       out[2 * col] = levels_[col];
       out[2 * col + 1] = levels_[col + 1];
     }
-    if (tile_.cols % 2 != 0) out[2 * (tile_.cols - 1)] = levels_[tile_.cols - 1];
+    if (tile_.cols % 2 != 0) out[std::size_t{2} * (tile_.cols - 1)] = levels_[tile_.cols - 1];
   }
   return cells_.data();
 }

@@ -322,21 +322,27 @@ class Planner {
 
 EncodePlanPtr plan_predicted(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
                              const EncodeOptions& options) {
-  if (options.profile != Profile::automatic) return Planner(body, place, frames, options).run();
-  EncodeOptions fast = options, small = options;
-  fast.profile = Profile::fast;
-  small.profile = Profile::small;
+  const Profile wanted = options.profile;
+  if (wanted == Profile::fast) return Planner(body, place, frames, options).run();
+  EncodeOptions smooth = options, phases = options;
+  smooth.profile = Profile::fast;
+  if (wanted == Profile::automatic) phases.profile = Profile::small;
+  const auto named = [&](EncodePlanPtr plan) {
+    if (wanted != Profile::automatic && plan->profile == Profile::fast) plan->profile = wanted;
+    return plan;
+  };
   // Weighed when a window starts, and for a known stream only now and then.
   const bool starts = place.key || !body.predictor;
   const bool weigh = starts && (body.memory.groups + body.memory.phase_groups) % kProfileTurn == 0;
   if (!weigh) {
     const Model last = starts ? body.memory.model : body.predictor->setup.model;
-    return Planner(body, place, frames, last == Model::phases ? small : fast).run();
+    return named(Planner(body, place, frames, last == Model::phases ? phases : smooth).run());
   }
-  EncodePlanPtr quick = Planner(body, place, frames, fast).run(),
-                slow = Planner(body, place, frames, small).run();
-  const bool fewer = slow->expected_bits + slow->expected_bits / kFasterShare < quick->expected_bits;
-  return fewer || quick->kind != BlockKind::predicted ? std::move(slow) : std::move(quick);
+  EncodePlanPtr quick = Planner(body, place, frames, smooth).run(),
+                slow = Planner(body, place, frames, phases).run();
+  const std::uint64_t speed = wanted == Profile::automatic ? slow->expected_bits / kFasterShare : 0;
+  const bool fewer = slow->expected_bits + speed < quick->expected_bits;
+  return named(fewer || quick->kind != BlockKind::predicted ? std::move(slow) : std::move(quick));
 }
 
 }  // namespace ff::kernels::reference
