@@ -69,7 +69,7 @@ std::vector<LaneRecord> tokenize(PhaseFrame& predictor, const PredictorState& st
                for (std::uint32_t x = 0; x < plane.cols; ++x) {
                  LaneRecord& record = row.records[x];
                  record.level = levels[(plane.row_first + std::size_t{y} * plane.step) * frame.shape.cols +
-                                       plane.col_first + x * plane.step];
+                                       plane.col_first + std::size_t{x} * plane.step];
                  if (record.active) record.token = token_of(record.level, row.contexts[x], wrap);
                }
                settle_row(predictor, plane, y, row.records);

@@ -33,7 +33,7 @@ CellRow::CellRow(const FrameShape& tile, const LevelCodec& codec, const MaskMap*
 
 const std::uint32_t* CellRow::read(const FrameView& frame, std::uint32_t cell_row) {
   for (std::size_t half = 0; half < 2; ++half) {
-    const auto row = static_cast<std::uint32_t>(2 * cell_row + half);
+    const auto row = static_cast<std::uint32_t>(2 * std::size_t{cell_row} + half);
     std::uint32_t* out = cells_.data() + 2 * half;
     if (row < tile_.rows) {
       codec_.levels_of_row(frame.row(row), tile_.cols, levels_.data());

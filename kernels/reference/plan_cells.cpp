@@ -292,7 +292,7 @@ class CellPlanner {
     for (std::uint32_t r = 0; r < shape.rows; ++r) {
       const std::uint32_t* levels = row.read(frames_.front(), r);
       for (std::size_t i = 0; i < std::size_t{shape.cols} * kCellPixels; ++i) {
-        std::uint16_t& sum = sums[r * shape.cols + i / kCellPixels];
+        std::uint16_t& sum = sums[std::size_t{r} * shape.cols + i / kCellPixels];
         const std::uint32_t level = std::min(levels[i], kCellLevelMax);
         sum = static_cast<std::uint16_t>(sum + level);
       }
@@ -379,7 +379,7 @@ class CellPlanner {
       const std::uint64_t old_bits = coded_bits(found, sample_, *body_.predictor->tables);
       if (old_bits <= bits) plan_->tables = nullptr, plan_->count_frequencies = false, bits = old_bits;
     }
-    plan_->group.streams = bits >= 131072 * 8 ? 4 : bits >= 65536 * 8 ? 2 : 1;
+    plan_->group.streams = bits >= (1u << 20) ? 4 : bits >= (1u << 19) ? 2 : 1;
     plan_->expected_bits = bits + (plan_->prior ? prior_bits(*plan_->prior, cell_shape(body_.shape)) : 0);
   }
 
