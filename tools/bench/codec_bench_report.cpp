@@ -38,7 +38,8 @@ std::string result_line(const Measured& result, std::size_t pixel_bytes, std::ui
       text("  %-31s %8.4f %8.2f  %-18s %-18s", result.label.c_str(), result.bits_per_pixel(pixel_bytes),
            result.ratio(), with_spread(result.encode_gb_s).c_str(), with_spread(result.decode_gb_s).c_str());
   if (!result.encode_planned_gb_s.empty())
-    line += text(" plan given %s", with_spread(result.encode_planned_gb_s).c_str());
+    line += text(" known stream %s plan given %s", with_spread(result.encode_steady_gb_s).c_str(),
+                 with_spread(result.encode_planned_gb_s).c_str());
   if (result.max_error) line += text(" largest error %.0f", *result.max_error);
   if (result.frames != frames)
     line += text(" on %llu frames", static_cast<unsigned long long>(result.frames));

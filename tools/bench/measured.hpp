@@ -51,7 +51,7 @@ struct Measured {
   std::uint64_t bytes = 0;      ///< coded, headers included
   Spread encode_gb_s, decode_gb_s;
   Spread encode_planned_gb_s;       ///< our codec alone: the plan is given
-  Spread encode_steady_gb_s;        ///< our codec alone: plan and encode of all windows but the first
+  Spread encode_steady_gb_s;        ///< our codec alone: plan and encode of a stream that the planner knows
   std::optional<double> max_error;  ///< lossy alone: largest |x - x'| over all pixels
 
   [[nodiscard]] double ratio() const noexcept;

@@ -44,8 +44,11 @@ std::vector<Bytes> seeds() {
   std::vector<Bytes> inputs;
   for_each_plan([&](const EncodePlan& plan) {
     if (!plan.prior) return;
-    inputs.push_back(part_seed(plan.tile, plan.prior->scale.empty() ? 0 : 1,
-                               [&](BitWriter& bits) { write_prior(*plan.prior, plan.tile, bits); }));
+    // The prior of the model cells is of their image.
+    const bool cells = plan.setup && plan.setup->model == Model::cells;
+    const FrameShape image = cells ? cell_shape(plan.tile) : plan.tile;
+    inputs.push_back(part_seed(image, plan.prior->scale.empty() ? 0 : 1,
+                               [&](BitWriter& bits) { write_prior(*plan.prior, image, bits); }));
   });
   return inputs;
 }

@@ -173,13 +173,14 @@ TEST_CASE("every frame gets a plan that codes it", "[plan]") {
   }
 }
 
-TEST_CASE("a tile without phases falls back to profile fast", "[plan]") {
+TEST_CASE("a tile too flat for phases takes the smooth model", "[plan]") {
   auto state = *TileState::create({Dtype::u16, 1, 40});
   FrameStack stack({Dtype::u16, 1, 40}, 1);
   EncodeOptions options;
   options.profile = Profile::small;
   const auto plan = plan_group(state, {0, 1, 1, true}, stack.views(), options);
-  CHECK((*plan)->profile == Profile::fast);
+  REQUIRE((*plan)->setup.has_value());
+  CHECK((*plan)->setup->model == Model::smooth);
   CHECK((*plan)->mixes.empty());
 }
 
