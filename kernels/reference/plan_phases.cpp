@@ -23,12 +23,14 @@ constexpr double kRidge = 2e-4;
 constexpr double kBitsPerSquare =
     0.7213475204444817;  // half of log2 e: bits a squared standard deviation costs
 constexpr std::array<double, 3> kFadings{0, 0.5, 0.875};  // share of the sums of before
+constexpr unsigned kPauseMax = 7;  // frames: weights that still serve are looked at ever more seldom
 
 // What is remembered of a plane from frame to frame inside a group.
 struct PlaneHistory {
   std::array<Moments, kFadings.size()> expectation{}, scale{};
-  std::optional<PlaneMix> mix;  // in force
-  double regret = 0;            // bits that newer weights would have saved since
+  std::optional<PlaneMix> mix;   // in force
+  double regret = 0;             // bits that newer weights would have saved since
+  unsigned pause = 0, rest = 0;  // frames between two fits; of these, the ones left
 };
 
 class PhaseFitter {
@@ -101,8 +103,8 @@ class PhaseFitter {
                sample_.expected.data());
   }
 
-  // Products for the scale, under expectations just made.
-  Moments scale_moments() {
+  // Roots and misses of expectations just made.
+  void measure_misses() {
     const std::size_t n = sample_.size();
     root_.resize(n);
     for (std::size_t i = 0; i < n; ++i)
@@ -110,6 +112,12 @@ class PhaseFitter {
           static_cast<std::int16_t>(roots_[bucket_of(static_cast<std::uint32_t>(sample_.expected[i]))]);
     for (std::size_t i = 0; i < n; ++i)
       sample_.miss[i] = static_cast<std::int16_t>(std::abs(sample_.target[i] - sample_.expected[i]));
+  }
+
+  // Products for the scale, under expectations just made.
+  Moments scale_moments() {
+    measure_misses();
+    const std::size_t n = sample_.size();
     const auto& f = sample_.scale_features;
     if (bands_.past()) {
       for (std::size_t i = 0; i < n; ++i)
@@ -175,6 +183,7 @@ class PhaseFitter {
   // Weights from this frame and some of the past; the share of the past is what one half of the rows, fitted so,
   // says best about the other half.
   std::optional<PlaneMix> fit_with_past(PlaneHistory& history) {
+    if (history.mix && history.rest > 0) return hold(history);
     const std::array<Moments, 2> halves = expectation_moments();
     Moments all = halves[0];
     all.add(halves[1], 1);
@@ -204,9 +213,12 @@ class PhaseFitter {
     if (history.mix) {
       const double old_left = left_over(all, expectation_coefficients(*history.mix, form_));
       history.regret +=
-          std::max(0.0, (old_left - best_left) * kBitsPerSquare * ratio * noise_share(all, best_left));
+          std::max(0.0, (old_left - best_left) * kBitsPerSquare * ratio * noise_share(best_left)) *
+          (1 + history.pause);
     }
     const bool fresh = !history.mix || history.regret >= cost;
+    history.pause = fresh ? history.pause / 2 : std::min(2 * history.pause + 1, kPauseMax);
+    history.rest = history.pause;
     expect(fresh ? fitted : *history.mix);
     const Moments scales = scale_moments();
     for (std::size_t i = 0; i < kFadings.size(); ++i) {
@@ -223,8 +235,17 @@ class PhaseFitter {
     return fresh ? std::optional<PlaneMix>(fitted) : std::nullopt;
   }
 
+  // The weights in force, unquestioned.
+  std::optional<PlaneMix> hold(PlaneHistory& history) {
+    --history.rest;
+    expect(*history.mix);
+    measure_misses();
+    apply_scale(*history.mix);
+    return std::nullopt;
+  }
+
   // The spread is a mean distance, so squares left are about 1.6 a pixel; bits go with squares over their mean.
-  [[nodiscard]] double noise_share(const Moments&, double left) const noexcept {
+  [[nodiscard]] double noise_share(double left) const noexcept {
     const double live = static_cast<double>(std::count(sample_.live.begin(), sample_.live.end(), 1));
     return left > 0 ? std::min(live / left, 4.0) : 1.0;
   }
