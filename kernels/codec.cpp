@@ -114,6 +114,7 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
   memory.model = setup.model;
   if (setup.model == Model::phases) {
     memory.phase_source = setup.source;
+    memory.phase_levels = setup.phases.later_levels;
     ++memory.phase_groups;
     return;
   }

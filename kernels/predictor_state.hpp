@@ -63,6 +63,7 @@ struct PlannerMemory {
   std::uint32_t groups = 0;
   // The same of the model phases.
   ContextSource phase_source = ContextSource::rate;
+  std::uint8_t phase_levels = 1;  ///< of frames with a past: profile max has the choice
   std::uint32_t phase_groups = 0;
 };
 

@@ -301,31 +301,35 @@ void PhaseBands::sample_pyramid_plane(const PhasePlaneShape& plane, PlaneSample&
 // only band is the whole tile.
 void PhaseBands::sample_past_at(const PhasePlaneShape& plane, PlaneSample& out) const {
   const Band& band = bands_.front();
-  const auto mean4 = [](std::int32_t a, std::int32_t b, std::int32_t c, std::int32_t d) {
-    return average(average(a, b), average(c, d));
+  // The pixel itself, its edges, its diagonals.
+  using Rows = std::array<const std::uint16_t*, 9>;
+  constexpr std::array<PhaseOffset, 9> kAround{
+      {{0, 0}, {-1, 0}, {1, 0}, {0, -1}, {0, 1}, {-1, -1}, {-1, 1}, {1, -1}, {1, 1}}};
+  const auto mean4 = [](const Rows& rows, std::size_t first, std::size_t c) {
+    return average(average(rows[first][c], rows[first + 1][c]),
+                   average(rows[first + 2][c], rows[first + 3][c]));
   };
   for (std::uint32_t y = 0; y < plane.rows; ++y) {
+    const std::int64_t r = (plane.row_first + y * plane.step) / 2;
+    const auto rows_of = [&](const Planes& planes) {
+      Rows rows{};
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        const Step step = step_from(0, kAround[i].row, kAround[i].col);
+        rows[i] = row(planes, band, step.phase, r + step.y) + step.x;
+      }
+      return rows;
+    };
+    const Rows mean = rows_of(mean_), last = rows_of(last_), scale = rows_of(scale_);
+    const std::uint16_t* fast = row(fast_, band, 0, r);
     for (std::uint32_t x = 0; x < plane.cols; ++x) {
-      const std::size_t at = y * out.pitch + x;
-      const std::int64_t r = (plane.row_first + y * plane.step) / 2,
-                         c = (plane.col_first + x * plane.step) / 2;
-      const auto own = [&](const Planes& planes) { return row(planes, band, 0, r)[c]; };
-      const auto near = [&](const Planes& planes, std::int32_t dr, std::int32_t dc) {
-        const Step step = step_from(0, dr, dc);
-        return std::int32_t{row(planes, band, step.phase, r + step.y)[c + step.x]};
-      };
-      const auto edges = [&](const Planes& planes) {
-        return mean4(near(planes, -1, 0), near(planes, 1, 0), near(planes, 0, -1), near(planes, 0, 1));
-      };
-      const auto diagonals = [&](const Planes& planes) {
-        return mean4(near(planes, -1, -1), near(planes, -1, 1), near(planes, 1, -1), near(planes, 1, 1));
-      };
+      const std::size_t at = y * out.pitch + x, c = (plane.col_first + std::size_t{x} * plane.step) / 2;
       const std::array<std::int32_t, kHistoryFeatures> history{
-          own(mean_), own(fast_), own(last_), edges(mean_), diagonals(mean_), edges(last_), diagonals(last_)};
+          mean[0][c],        fast[c],           last[0][c],       mean4(mean, 1, c),
+          mean4(mean, 5, c), mean4(last, 1, c), mean4(last, 5, c)};
       for (std::size_t j = 0; j < kHistoryFeatures; ++j)
         out.features[j][at] = static_cast<std::int16_t>(history[j]);
-      out.scale_features[0][at] = static_cast<std::int16_t>(own(scale_));
-      out.scale_features[1][at] = static_cast<std::int16_t>(average(edges(scale_), diagonals(scale_)));
+      out.scale_features[0][at] = static_cast<std::int16_t>(scale[0][c]);
+      out.scale_features[1][at] = static_cast<std::int16_t>(average(mean4(scale, 1, c), mean4(scale, 5, c)));
     }
   }
 }

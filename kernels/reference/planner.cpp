@@ -25,7 +25,9 @@ constexpr std::array<std::uint8_t, 5> kPriorWeights{0, 1, 2, 4, 8};
 // Sampled pixels: enough for about 25 contexts of 25 symbols, and for telling choices apart by a few per
 // mille.
 constexpr std::size_t kTableSampleMin = 32768, kTableShare = 24;
-constexpr unsigned kProfileTurn = 16;        // groups after which profile auto weighs the models again
+constexpr std::uint8_t kPyramidLevels =
+    3;                                 // of frames without a past; with profile max, where it pays, of all
+constexpr unsigned kProfileTurn = 16;  // groups after which profile auto weighs the models again
 constexpr std::uint64_t kFasterShare = 100;  // of the bits: what the faster profile may cost more
 constexpr unsigned kSourceTurn = 8;          // groups after which the other context source is tried again
 constexpr std::size_t kTableBands = 8, kTrialBands = 3;  // fewer miss what is rare in an image
@@ -34,8 +36,8 @@ constexpr std::size_t kTrialSampleMin = 8192, kTrialShare = 128;
 class Planner {
  public:
   Planner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
-          const EncodeOptions& options)
-      : body_(body), frames_(frames), options_(options), plan_(new EncodePlan) {
+          const EncodeOptions& options, std::uint8_t later_levels)
+      : body_(body), frames_(frames), options_(options), later_levels_(later_levels), plan_(new EncodePlan) {
     plan_->tile = body.shape;
     plan_->place = place;
     plan_->profile = profile_for(body.shape, options.profile);
@@ -97,8 +99,9 @@ class Planner {
   void choose_pyramid() {
     PhaseSetup& phases = plan_->setup->phases;
     plan_->setup->model = Model::phases;
-    phases = {3, 1, plan_->profile == Profile::max};
+    phases = {kPyramidLevels, later_levels_, plan_->profile == Profile::max};
     while (!levels_fit(body_.shape.rows, body_.shape.cols, phases.key_levels)) --phases.key_levels;
+    phases.later_levels = std::min(phases.later_levels, phases.key_levels);
   }
 
   // Model phases: mixes, source and classes; the encoder counts the frequencies.
@@ -312,6 +315,7 @@ class Planner {
   const TileState::Body& body_;
   GroupFrames frames_;
   const EncodeOptions& options_;
+  std::uint8_t later_levels_;  ///< model phases: of frames with a past
   EncodePlanPtr plan_;
   std::shared_ptr<const MaskMap> mask_;
   LevelCodec codec_;
@@ -323,26 +327,31 @@ class Planner {
 EncodePlanPtr plan_predicted(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
                              const EncodeOptions& options) {
   const Profile wanted = options.profile;
-  if (wanted == Profile::fast) return Planner(body, place, frames, options).run();
+  if (wanted == Profile::fast) return Planner(body, place, frames, options, 1).run();
   EncodeOptions smooth = options, phases = options;
   smooth.profile = Profile::fast;
   if (wanted == Profile::automatic) phases.profile = Profile::small;
-  const auto named = [&](EncodePlanPtr plan) {
-    if (wanted != Profile::automatic && plan->profile == Profile::fast) plan->profile = wanted;
-    return plan;
+  const auto plan = [&](const EncodeOptions& as, std::uint8_t later_levels) {
+    EncodePlanPtr made = Planner(body, place, frames, as, later_levels).run();
+    if (wanted != Profile::automatic && made->profile == Profile::fast) made->profile = wanted;
+    return made;
   };
   // Weighed when a window starts, and for a known stream only now and then.
   const bool starts = place.key || !body.predictor;
   const bool weigh = starts && (body.memory.groups + body.memory.phase_groups) % kProfileTurn == 0;
   if (!weigh) {
     const Model last = starts ? body.memory.model : body.predictor->setup.model;
-    return named(Planner(body, place, frames, last == Model::phases ? phases : smooth).run());
+    return plan(last == Model::phases ? phases : smooth,
+                wanted == Profile::max ? body.memory.phase_levels : std::uint8_t{1});
   }
-  EncodePlanPtr quick = Planner(body, place, frames, smooth).run(),
-                slow = Planner(body, place, frames, phases).run();
+  EncodePlanPtr quick = plan(smooth, 1), slow = plan(phases, 1);
+  if (wanted == Profile::max) {
+    EncodePlanPtr pyramids = plan(phases, kPyramidLevels);
+    if (pyramids->expected_bits < slow->expected_bits) slow = std::move(pyramids);
+  }
   const std::uint64_t speed = wanted == Profile::automatic ? slow->expected_bits / kFasterShare : 0;
   const bool fewer = slow->expected_bits + speed < quick->expected_bits;
-  return named(fewer || quick->kind != BlockKind::predicted ? std::move(slow) : std::move(quick));
+  return fewer || quick->kind != BlockKind::predicted ? std::move(slow) : std::move(quick);
 }
 
 }  // namespace ff::kernels::reference

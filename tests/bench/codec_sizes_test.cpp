@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Exact sizes: every recording codes to the bytes that sizes.csv records, so that a change of ratio is a line in
-// a review. `foreframe bench codec --quick --peers none --profile fast,small --sizes tests/bench/sizes.csv` writes the
-// file anew; each column NAME_bytes is a profile. Falls back to simulated frames.
+// a review. To write the file anew:
+//   foreframe bench codec --quick --peers none --profile fast,small,max,auto --sizes tests/bench/sizes.csv
+// Each column NAME_bytes is a profile. Falls back to simulated frames.
 #include <fstream>
 #include <map>
 #include <sstream>

@@ -50,7 +50,7 @@ examples:
   foreframe bench codec sim:eiger2-16m,rows=512,cols=512,rate=0.5 --window 64 --bound abs:1
   foreframe bench codec --write docs/benchmarks/codec.md --plots docs/benchmarks
   foreframe bench codec --from docs/benchmarks/codec.json --write docs/benchmarks/codec.md
-  foreframe bench codec --quick --peers none --profile fast,small --sizes tests/bench/sizes.csv
+  foreframe bench codec --quick --peers none --profile fast,small,max,auto --sizes tests/bench/sizes.csv
 
 Exit codes: 0 done; 65 a codec gave back other pixels or failed; 64, 66, 73, 74 as for every command.)";
 
