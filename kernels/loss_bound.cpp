@@ -45,7 +45,8 @@ std::optional<std::int64_t> parse_decimal(std::string_view text, std::int64_t un
 
 // A multiple of 1/unit as the shortest decimal that parse_decimal reads as the same number.
 std::string decimal(std::int64_t value, std::int64_t unit) {
-  const auto magnitude = static_cast<std::uint64_t>(value < 0 ? -value : value);
+  const auto bits = static_cast<std::uint64_t>(value);  // a block may say anything, the smallest number too
+  const std::uint64_t magnitude = value < 0 ? 0 - bits : bits;
   const auto whole = magnitude / static_cast<std::uint64_t>(unit);
   const auto rest = static_cast<std::int64_t>(magnitude % static_cast<std::uint64_t>(unit));
   std::string text = (value < 0 ? "-" : "") + std::to_string(whole);
