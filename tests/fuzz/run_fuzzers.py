@@ -7,7 +7,8 @@
 
 Starts from tests/fuzz/corpus/<target> and from the seeds each target makes of the golden blocks. --seconds is the
 time of the whole run: one target a core, `block`, which holds all others, for half of it. An input that breaks a promise is
-left in build/fuzz/finds/<target>. --update-corpus keeps what was found worth keeping: the smallest CORPUS_FILES of the
+left in build/fuzz/finds/<target>. --seed N starts libFuzzer's chance at N, so that two runs of the same code look at
+much the same inputs and a find belongs to a change; 0 is a new chance every time. --update-corpus keeps what was found worth keeping: the smallest CORPUS_FILES of the
 inputs that libFuzzer's merge needs to reach the same code.
 """
 from __future__ import annotations
@@ -34,9 +35,9 @@ LIMITS = ["-timeout=20", "-rss_limit_mb=3000", "-max_len=16384", "-print_final_s
 class Run:
     """One target: its program, what it starts from, how it ended."""
 
-    def __init__(self, program: Path, seconds: float, finds: Path):
+    def __init__(self, program: Path, seconds: float, finds: Path, seed: int):
         self.name, self.program, self.seconds = program.name.removeprefix("fuzz_"), program, seconds
-        self.finds = finds / self.name
+        self.finds, self.seed = finds / self.name, seed
         self.inputs, self.log, self.failed, self.took = 0, "", False, 0.0
 
     def fuzz(self, work: Path) -> None:
@@ -47,7 +48,7 @@ class Run:
         subprocess.run([self.program], env={**os.environ, "FF_FUZZ_WRITE_SEEDS": str(folder)}, check=True)
         memory = {"TMPDIR": "/dev/shm"} if Path("/dev/shm").is_dir() else {}  # for targets that work on files
         start = time.monotonic()
-        done = subprocess.run([self.program, *LIMITS, f"-max_total_time={max(1, round(self.seconds))}",
+        done = subprocess.run([self.program, *LIMITS, f"-max_total_time={max(1, round(self.seconds))}", f"-seed={self.seed}",
                                f"-artifact_prefix={self.finds}/", folder, CORPUS / self.name],
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                               env={**os.environ, **memory})
@@ -70,7 +71,7 @@ class Run:
         return f"{self.name:<12}{how:>6}{self.inputs:>12} inputs{self.took:>8.0f} s"
 
 
-def planned(build: Path, only: list[str], seconds: float) -> list[Run]:
+def planned(build: Path, only: list[str], seconds: float, seed: int) -> list[Run]:
     programs = sorted(p for p in (build / "tests/fuzz").glob("fuzz_*") if p.is_file() and os.access(p, os.X_OK))
     programs = [p for p in programs if not only or p.name.removeprefix("fuzz_") in only]
     shares = {p: 1.0 for p in programs}
@@ -80,7 +81,7 @@ def planned(build: Path, only: list[str], seconds: float) -> list[Run]:
     cores = os.cpu_count() or 1
     whole = sum(shares.values())
     each = {p: min(seconds, seconds * cores * share / whole) for p, share in shares.items()}
-    return sorted((Run(p, each[p], build / "finds") for p in programs), key=lambda run: -run.seconds)
+    return sorted((Run(p, each[p], build / "finds", seed) for p in programs), key=lambda run: -run.seconds)
 
 
 def write_junit(runs: list[Run], path: Path) -> None:
@@ -96,11 +97,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--seconds", type=float, default=float(os.environ.get("FF_FUZZ_SECONDS", 120)))
+    parser.add_argument("--seed", type=int, default=int(os.environ.get("FF_FUZZ_SEED", 1)))
     parser.add_argument("--only", nargs="+", default=[])
     parser.add_argument("--update-corpus", action="store_true")
     parser.add_argument("--junitxml", type=Path)
     arguments = parser.parse_args()
-    runs = planned(arguments.build.resolve(), arguments.only, arguments.seconds)
+    runs = planned(arguments.build.resolve(), arguments.only, arguments.seconds, arguments.seed)
     if not runs:
         print(f"no fuzz targets in {arguments.build}; cmake --preset fuzz && cmake --build --preset fuzz", file=sys.stderr)
         return 1
