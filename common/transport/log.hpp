@@ -31,7 +31,7 @@ struct LogPosition {
 };
 
 /// A topic as its users name it; the log puts the facility's prefix in front ("site.beamline.blocks").
-enum class Topic { blocks, series, receipts, ledger };
+enum class Topic { blocks, series, receipts, ledger, dead };
 [[nodiscard]] std::string_view topic_word(Topic topic) noexcept;
 [[nodiscard]] bool topic_is_state(Topic topic) noexcept;  ///< keeps the last value per key (series, ledger)
 
@@ -109,5 +109,11 @@ class LogReader {
 [[nodiscard]] Result<std::unique_ptr<LogReader>> open_log_reader(const LogOptions& options,
                                                                  const std::string& group,
                                                                  const std::vector<Topic>& topics);
+
+/// A reader outside every group: all partitions from the oldest record on, whoever else reads them; commit() is
+/// refused. For topics that each of several programs must know whole (receipts, ledger).
+[[nodiscard]] Result<std::unique_ptr<LogReader>> open_log_follower(const LogOptions& options,
+                                                                   const std::string& name,
+                                                                   const std::vector<Topic>& topics);
 
 }  // namespace ff::transport

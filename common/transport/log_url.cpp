@@ -22,6 +22,7 @@ std::string_view topic_word(Topic topic) noexcept {
     case Topic::series: return "series";
     case Topic::receipts: return "receipts";
     case Topic::ledger: return "ledger";
+    case Topic::dead: return "dead";
   }
   return "unknown";
 }

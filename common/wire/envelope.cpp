@@ -14,6 +14,7 @@ namespace {
 constexpr char kMagic[4] = {'F', 'F', 'E', 'V'};
 constexpr std::uint8_t kMajor = 0, kMinor = 1;
 constexpr std::uint32_t kWindowFramesMax = 64;
+constexpr int kEarlierRunsMax = 16;
 constexpr std::uint64_t kWindowIndexMax = std::uint64_t{1} << 56;  // keeps window * 64 + 63 inside int64
 
 struct Prefix {
@@ -81,6 +82,11 @@ Status check_window(const EnvelopeHeader& header, const foreframe::wire::Window&
     return fail(Errc::malformed, "window: one state and one stage are needed for each frame");
   if (window.groups_per_tile_size() != static_cast<int>(TileGrid(window.geometry()).count()))
     return fail(Errc::malformed, "window: group counts don't match the tile grid");
+  if (window.earlier_size() > kEarlierRunsMax)
+    return fail(Errc::malformed, "window: blocks of more than 16 earlier runs");
+  for (const auto& earlier : window.earlier())
+    if (earlier.groups_per_tile_size() != window.groups_per_tile_size() || earlier.epoch() >= header.epoch())
+      return fail(Errc::malformed, "window: blocks of an earlier run don't match the tile grid or its epoch");
   for (const int times :
        {window.detector_time_ns_size(), window.received_utc_ns_size(), window.received_monotonic_ns_size()})
     if (times != frames && times != 0) return fail(Errc::malformed, "window: times don't match the frames");
