@@ -16,17 +16,50 @@ using Event = KafkaOwned<rd_kafka_event_t, rd_kafka_event_destroy>;
 using NewTopic = KafkaOwned<rd_kafka_NewTopic_t, rd_kafka_NewTopic_destroy>;
 
 constexpr int kBrokerDefaultReplication = -1;
+constexpr std::uint64_t kBrokerRecordBytesMax = 1'000'000;  ///< what a broker with its defaults surely takes
 
 struct MetadataFree {
   void operator()(const rd_kafka_metadata_t* metadata) const noexcept { rd_kafka_metadata_destroy(metadata); }
 };
 
-/// Partition counts of all topics of the cluster whose partitions all have leaders. Asking for all of them,
-/// not for ours by name, keeps brokers from making a missing one by themselves with their own defaults.
-Result<std::map<std::string, std::uint32_t>> list_topics(rd_kafka_t* client, int timeout_ms) {
+Status set_option(rd_kafka_NewTopic_t* topic, const char* name, const std::string& value) {
+  const auto code = rd_kafka_NewTopic_set_config(topic, name, value.c_str());
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? Status{}
+                                            : kafka_error(code, std::string("topic setting ") + name);
+}
+
+Result<NewTopic> describe_topic(const std::string& name, Topic topic, const LogOptions& options) {
+  std::array<char, 256> why{};
+  NewTopic made(rd_kafka_NewTopic_new(name.c_str(), static_cast<int>(options.partitions),
+                                      kBrokerDefaultReplication, why.data(), why.size()));
+  if (!made) return fail(Errc::invalid_argument, "topic " + name + ": " + why.data());
+  if (topic_is_state(topic)) FF_TRY(set_option(made.get(), "cleanup.policy", "compact"));
+  if (topic_is_kept_by_time(topic)) {
+    const auto kept_ms = std::chrono::duration_cast<std::chrono::milliseconds>(options.kept_for).count();
+    const std::uint64_t partition_bytes = options.kept_bytes_max / std::max(options.partitions, 1u);
+    FF_TRY(set_option(made.get(), "cleanup.policy", "delete"));
+    FF_TRY(set_option(made.get(), "retention.ms", std::to_string(kept_ms)));
+    FF_TRY(set_option(made.get(), "retention.bytes", std::to_string(partition_bytes)));
+  }
+  const std::uint64_t record_max = options.record_bytes_max + kKafkaRecordOverheadBytes;
+  if (record_max > kBrokerRecordBytesMax)
+    FF_TRY(set_option(made.get(), "max.message.bytes", std::to_string(record_max)));
+  return made;
+}
+
+}  // namespace
+
+// Asking for all of them, not for ours by name, keeps brokers from making a missing one by themselves with
+// their own defaults.
+Result<std::map<std::string, std::uint32_t>> list_topics(rd_kafka_t* client,
+                                                         std::chrono::nanoseconds timeout) {
   const rd_kafka_metadata_t* raw = nullptr;
-  const auto code = rd_kafka_metadata(client, 1, nullptr, &raw, timeout_ms);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "asking for the list of topics");
+  const auto code = rd_kafka_metadata(client, 1, nullptr, &raw, std::max(to_milliseconds(timeout), 1));
+  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    Error why = kafka_error(code, "asking for the list of topics");
+    if (why.code == Errc::disconnected) why.code = Errc::timed_out;
+    return why;
+  }
   const std::unique_ptr<const rd_kafka_metadata_t, MetadataFree> metadata(raw);
   std::map<std::string, std::uint32_t> counts;
   for (int i = 0; i < raw->topic_cnt; ++i) {
@@ -39,27 +72,18 @@ Result<std::map<std::string, std::uint32_t>> list_topics(rd_kafka_t* client, int
   return counts;
 }
 
-Result<NewTopic> describe_topic(const std::string& name, Topic topic, std::uint32_t partitions) {
-  std::array<char, 256> why{};
-  NewTopic made(rd_kafka_NewTopic_new(name.c_str(), static_cast<int>(partitions), kBrokerDefaultReplication,
-                                      why.data(), why.size()));
-  if (!made) return fail(Errc::invalid_argument, "topic " + name + ": " + why.data());
-  if (topic_is_state(topic)) rd_kafka_NewTopic_set_config(made.get(), "cleanup.policy", "compact");
-  return made;
-}
-
 Status create_topics(rd_kafka_t* client, const std::vector<std::pair<std::string, Topic>>& missing,
-                     std::uint32_t partitions, int timeout_ms) {
+                     const LogOptions& options, std::chrono::nanoseconds timeout) {
   std::vector<NewTopic> topics;
   std::vector<rd_kafka_NewTopic_t*> raw;
   for (const auto& [name, topic] : missing) {
-    FF_ASSIGN(NewTopic made, describe_topic(name, topic, partitions));
+    FF_ASSIGN(NewTopic made, describe_topic(name, topic, options));
     raw.push_back(made.get());
     topics.push_back(std::move(made));
   }
   const Queue queue(rd_kafka_queue_new(client));
   rd_kafka_CreateTopics(client, raw.data(), raw.size(), nullptr, queue.get());
-  const Event event(rd_kafka_queue_poll(queue.get(), timeout_ms));
+  const Event event(rd_kafka_queue_poll(queue.get(), std::max(to_milliseconds(timeout), 1)));
   if (!event) return fail(Errc::timed_out, "no broker made the missing topics in time");
   if (const auto code = rd_kafka_event_error(event.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return kafka_error(code, "making topics");
@@ -73,8 +97,6 @@ Status create_topics(rd_kafka_t* client, const std::vector<std::pair<std::string
   }
   return {};
 }
-
-}  // namespace
 
 int to_milliseconds(std::chrono::nanoseconds duration) noexcept {
   const auto count = std::chrono::ceil<std::chrono::milliseconds>(duration).count();
@@ -133,29 +155,20 @@ Result<KafkaClient> make_client(rd_kafka_type_t type, KafkaConf conf) {
 }
 
 Result<std::map<std::string, std::uint32_t>> ensure_topics(
-    rd_kafka_t* client, const std::vector<std::pair<std::string, Topic>>& topics, std::uint32_t partitions,
+    rd_kafka_t* client, const std::vector<std::pair<std::string, Topic>>& topics, const LogOptions& options,
     std::chrono::nanoseconds timeout) {
   const std::int64_t deadline_ns = monotonic_now_ns() + timeout.count();
-  const auto left_ms = [&] {
-    return to_milliseconds(std::chrono::nanoseconds(deadline_ns - monotonic_now_ns()));
-  };
+  const auto left = [&] { return std::chrono::nanoseconds(deadline_ns - monotonic_now_ns()); };
   bool created = false;
   for (;;) {
-    auto counts = list_topics(client, std::max(left_ms(), 1));
-    if (!counts.ok()) {
-      Error why = std::move(counts).error();
-      if (why.code == Errc::disconnected) why.code = Errc::timed_out;
-      return why;
-    }
+    FF_ASSIGN(auto counts, list_topics(client, left()));
     std::vector<std::pair<std::string, Topic>> missing;
     for (const auto& topic : topics)
-      if (!counts->contains(topic.first)) missing.push_back(topic);
+      if (!counts.contains(topic.first)) missing.push_back(topic);
     if (missing.empty()) return counts;
-    if (left_ms() == 0)
+    if (left().count() <= 0)
       return fail(Errc::timed_out, "kafka: topic " + missing[0].first + " got no leader in time");
-    if (!created) {
-      FF_TRY(create_topics(client, missing, partitions, std::max(left_ms(), 1)));
-    }
+    if (!created) FF_TRY(create_topics(client, missing, options, left()));
     created = true;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The log on Apache Kafka, reading end: a member of a consumer group that moves its committed offset only
-// when told to, never skips silently (auto.offset.reset = error), and puts chunk sets together again.
+// when told to, or a follower that reads all partitions outside every group. Never skips silently
+// (auto.offset.reset = error), and puts chunk sets together again.
 #include <algorithm>
 #include <deque>
 #include <map>
@@ -22,6 +23,10 @@ using std::chrono::nanoseconds;
 constexpr int kRequestTimeoutMs = 5'000;
 constexpr std::uint64_t kAssemblyBytesMax = 512ull << 20;
 constexpr std::int64_t kHousekeepingIntervalNs = 1'000'000'000;
+constexpr nanoseconds kListTimeout = std::chrono::seconds(1);
+constexpr nanoseconds kCreateTimeout = std::chrono::seconds(5);
+constexpr std::int64_t kListIntervalNs = 2'000'000'000;
+constexpr std::int64_t kFirstListIntervalNs = 200'000'000;  ///< while a topic is still missing
 
 /// The consumer outlives the reader as long as a record is in use: librdkafka's messages point into it.
 struct Consumer {
@@ -32,12 +37,16 @@ struct Partition {
   ChunkAssembly assembly;
   std::int64_t next_offset = RD_KAFKA_OFFSET_INVALID;  ///< of the record that should come next
   bool at_end = false;
+  /// Set while its fetcher begins anew at the oldest record: what was expected when its offset was refused.
+  std::optional<std::int64_t> refused_offset;
 };
 
 class KafkaReader final : public LogReader {
  public:
   Status open(const LogOptions& options, const LogUrl& url, const std::string& group,
               const std::vector<Topic>& topics);
+  Status follow(const LogOptions& options, const LogUrl& url, const std::string& name,
+                const std::vector<Topic>& topics);
   ~KafkaReader() override;
 
   Result<std::optional<LogRecord>> poll(nanoseconds timeout) override;
@@ -51,10 +60,15 @@ class KafkaReader final : public LogReader {
 
   void assign(rd_kafka_topic_partition_list_t* partitions);
   void revoke(const rd_kafka_topic_partition_list_t* partitions);
-  Result<std::optional<LogRecord>> take(rd_kafka_message_t* raw);
+  Result<std::optional<LogRecord>> take(const Message& message);
   Result<std::optional<LogRecord>> take_record(const Message& message, Partition& partition);
   Result<std::optional<LogRecord>> take_error(const rd_kafka_message_t& message);
-  Status skip_freed(const Place& place);
+  Status connect(const LogOptions& options, const LogUrl& url, KafkaSettings settings,
+                 const std::vector<Topic>& topics);
+  Status begin_at_oldest(const Place& place);
+  Status tell_gap(const Place& place, Partition& partition, std::int64_t oldest);
+  void find_partitions();
+  Status follow_new(const std::map<std::string, std::uint32_t>& counts);
   void keep_house();
 
   static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
@@ -62,8 +76,13 @@ class KafkaReader final : public LogReader {
   static void on_error(rd_kafka_t* client, int code, const char* reason, void* self);
   static int on_statistics(rd_kafka_t* client, char* json, std::size_t bytes, void* self);
 
+  LogOptions options_;
   std::string brokers_;
   nanoseconds patience_{0};
+  bool follows_ = false;    ///< outside every group
+  bool all_found_ = false;  ///< follower: every topic is there
+  std::int64_t next_list_ns_ = 0;
+  Message held_;  ///< came first behind a gap that had to be told before it
   std::shared_ptr<Consumer> consumer_;
   std::map<std::string, Topic> topics_;
   std::map<Topic, std::string> names_;
@@ -73,6 +92,7 @@ class KafkaReader final : public LogReader {
   std::string trouble_;
 };
 
+/// Common to members of a group and followers.
 KafkaSettings consumer_settings(const std::string& brokers, const std::string& group) {
   return {{"bootstrap.servers", brokers},
           {"client.id", "foreframe-reader"},
@@ -84,7 +104,6 @@ KafkaSettings consumer_settings(const std::string& brokers, const std::string& g
           {"enable.partition.eof", "true"},
           {"allow.auto.create.topics", "false"},
           {"topic.metadata.refresh.interval.ms", "2000"},  // finds topics that are made later
-          {"session.timeout.ms", "10000"},
           {"fetch.wait.max.ms", "50"},
           {"fetch.message.max.bytes", "16777216"},
           {"fetch.max.bytes", "67108864"},
@@ -93,11 +112,16 @@ KafkaSettings consumer_settings(const std::string& brokers, const std::string& g
           {"log.connection.close", "false"}};
 }
 
-Status KafkaReader::open(const LogOptions& options, const LogUrl& url, const std::string& group,
-                         const std::vector<Topic>& topics) {
+Status KafkaReader::connect(const LogOptions& options, const LogUrl& url, KafkaSettings settings,
+                            const std::vector<Topic>& topics) {
+  options_ = options;
   brokers_ = url.brokers;
   patience_ = 2 * options.delivery_timeout;  // by then its writer has given a set up and sent it anew
-  FF_ASSIGN(KafkaConf conf, make_conf(consumer_settings(url.brokers, group), options.kafka));
+  for (const Topic topic : topics) {
+    FF_ASSIGN(names_[topic], topic_name(options, topic));
+    topics_[names_[topic]] = topic;
+  }
+  FF_ASSIGN(KafkaConf conf, make_conf(settings, options.kafka));
   rd_kafka_conf_set_opaque(conf.get(), this);
   rd_kafka_conf_set_rebalance_cb(conf.get(), &on_rebalance);
   rd_kafka_conf_set_error_cb(conf.get(), &on_error);
@@ -105,20 +129,83 @@ Status KafkaReader::open(const LogOptions& options, const LogUrl& url, const std
   consumer_ = std::make_shared<Consumer>();
   FF_ASSIGN(consumer_->client, make_client(RD_KAFKA_CONSUMER, std::move(conf)));
   rd_kafka_poll_set_consumer(consumer_->client.get());
+  return {};
+}
+
+Status KafkaReader::open(const LogOptions& options, const LogUrl& url, const std::string& group,
+                         const std::vector<Topic>& topics) {
+  KafkaSettings settings = consumer_settings(url.brokers, group);
+  settings.emplace_back("session.timeout.ms", std::to_string(to_milliseconds(options.session_timeout)));
+  if (!options.member.empty()) settings.emplace_back("group.instance.id", options.member);
+  FF_TRY(connect(options, url, std::move(settings), topics));
   const KafkaPartitions wanted(rd_kafka_topic_partition_list_new(static_cast<int>(topics.size())));
-  for (const Topic topic : topics) {
-    FF_ASSIGN(names_[topic], topic_name(options, topic));
-    topics_[names_[topic]] = topic;
-    rd_kafka_topic_partition_list_add(wanted.get(), names_[topic].c_str(), RD_KAFKA_PARTITION_UA);
-  }
+  for (const auto& [name, topic] : topics_)
+    rd_kafka_topic_partition_list_add(wanted.get(), name.c_str(), RD_KAFKA_PARTITION_UA);
   const auto code = rd_kafka_subscribe(consumer_->client.get(), wanted.get());
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "subscribing");
+  return {};
+}
+
+/// librdkafka wants a group's name even for partitions that are taken without one; nothing is committed to it.
+Status KafkaReader::follow(const LogOptions& options, const LogUrl& url, const std::string& name,
+                           const std::vector<Topic>& topics) {
+  follows_ = true;
+  return connect(options, url, consumer_settings(url.brokers, "foreframe-follower-" + name), topics);
+}
+
+/// Follower: looks for partitions that it does not have yet, and makes topics that are missing. Failures pass:
+/// it looks again.
+void KafkaReader::find_partitions() {
+  const std::int64_t now_ns = monotonic_now_ns();
+  if (now_ns < next_list_ns_) return;
+  rd_kafka_t* const client = consumer_->client.get();
+  const auto counts = list_topics(client, kListTimeout);
+  next_list_ns_ = monotonic_now_ns() + (all_found_ ? kListIntervalNs : kFirstListIntervalNs);
+  if (!counts.ok()) {
+    trouble_ = "no broker answers at " + brokers_ + " (" + counts.error().message + ")";
+    return;
+  }
+  std::vector<std::pair<std::string, Topic>> missing;
+  for (const auto& [name, topic] : topics_)
+    if (!counts->contains(name)) missing.emplace_back(name, topic);
+  Status done = follow_new(*counts);
+  if (done.ok() && !missing.empty() && !all_found_)
+    done = create_topics(client, missing, options_, kCreateTimeout);
+  all_found_ = all_found_ || missing.empty();
+  trouble_ = done.ok() ? "" : done.error().message;
+}
+
+Status KafkaReader::follow_new(const std::map<std::string, std::uint32_t>& counts) {
+  const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
+  for (const auto& [name, topic] : topics_) {
+    const auto count = counts.find(name);
+    const auto end = count == counts.end() ? 0 : static_cast<std::int32_t>(count->second);
+    for (std::int32_t p = 0; p < end; ++p)
+      if (!partitions_.contains({name, p}))
+        rd_kafka_topic_partition_list_add(list.get(), name.c_str(), p)->offset = RD_KAFKA_OFFSET_BEGINNING;
+  }
+  if (list->cnt == 0) return {};
+  rd_kafka_error_t* const failed = rd_kafka_incremental_assign(consumer_->client.get(), list.get());
+  if (failed != nullptr) {
+    const Error why{Errc::io_error, std::string("kafka: following: ") + rd_kafka_error_string(failed)};
+    rd_kafka_error_destroy(failed);
+    return why;
+  }
+  was_assigned_ = true;
+  for (int i = 0; i < list->cnt; ++i) {
+    const rd_kafka_topic_partition_t& p = list->elems[i];
+    partitions_.try_emplace(
+        Place{p.topic, p.partition},
+        Partition{ChunkAssembly(kAssemblyBytesMax, patience_), RD_KAFKA_OFFSET_INVALID, false, {}});
+    if (on_assigned) on_assigned(topics_.at(p.topic), p.partition);
+  }
   return {};
 }
 
 KafkaReader::~KafkaReader() {
   on_assigned = nullptr;
   on_revoked = nullptr;
+  held_.reset();
   partitions_.clear();
   if (consumer_ && consumer_->client) rd_kafka_consumer_close(consumer_->client.get());
 }
@@ -153,7 +240,9 @@ void KafkaReader::assign(rd_kafka_topic_partition_list_t* partitions) {
       p.offset = RD_KAFKA_OFFSET_STORED;  // the fetcher asks for itself; take_error() handles "none"
     partitions_.insert_or_assign(Place{p.topic, p.partition},
                                  Partition{ChunkAssembly(kAssemblyBytesMax, patience_),
-                                           std::max<std::int64_t>(p.offset, RD_KAFKA_OFFSET_INVALID), false});
+                                           std::max<std::int64_t>(p.offset, RD_KAFKA_OFFSET_INVALID),
+                                           false,
+                                           {}});
     if (on_assigned && topics_.contains(p.topic)) on_assigned(topics_.at(p.topic), p.partition);
   }
 }
@@ -170,6 +259,11 @@ Result<std::optional<LogRecord>> KafkaReader::poll(nanoseconds timeout) {
   const std::int64_t deadline_ns = monotonic_now_ns() + timeout.count();
   for (;;) {
     if (monotonic_now_ns() >= next_housekeeping_ns_) keep_house();
+    if (follows_) find_partitions();
+    if (held_) {
+      FF_ASSIGN(auto record, take(std::exchange(held_, nullptr)));
+      if (record) return record;
+    }
     const std::int64_t left_ns = std::max<std::int64_t>(deadline_ns - monotonic_now_ns(), 0);
     rd_kafka_message_t* const raw =
         rd_kafka_consumer_poll(consumer_->client.get(), to_milliseconds(nanoseconds(left_ns)));
@@ -177,18 +271,32 @@ Result<std::optional<LogRecord>> KafkaReader::poll(nanoseconds timeout) {
       if (left_ns == 0) return std::optional<LogRecord>{};
       continue;
     }
-    FF_ASSIGN(auto record, take(raw));
+    FF_ASSIGN(auto record,
+              take(Message(raw, [keep = consumer_](rd_kafka_message_t* m) { rd_kafka_message_destroy(m); })));
     if (record) return record;
   }
 }
 
-Result<std::optional<LogRecord>> KafkaReader::take(rd_kafka_message_t* raw) {
-  const Message message(raw, [keep = consumer_](rd_kafka_message_t* m) { rd_kafka_message_destroy(m); });
-  if (raw->err != RD_KAFKA_RESP_ERR_NO_ERROR) return take_error(*raw);
-  trouble_.clear();
-  const auto found = partitions_.find({rd_kafka_topic_name(raw->rkt), raw->partition});
+Result<std::optional<LogRecord>> KafkaReader::take(const Message& message) {
+  const rd_kafka_message_t& m = *message;
+  const bool is_end = m.err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+  if (m.err != RD_KAFKA_RESP_ERR_NO_ERROR && !is_end) return take_error(m);
+  if (!is_end) trouble_.clear();
+  const Place place{rd_kafka_topic_name(m.rkt), m.partition};
+  const auto found = partitions_.find(place);
   if (found == partitions_.end()) return std::optional<LogRecord>{};  // lost meanwhile
-  return take_record(message, found->second);
+  Partition& partition = found->second;
+  if (partition.refused_offset) {
+    Status told = tell_gap(place, partition, m.offset);
+    if (!told.ok()) {
+      held_ = message;
+      return std::move(told).error();
+    }
+  }
+  if (!is_end) return take_record(message, partition);
+  partition.at_end = true;
+  partition.next_offset = m.offset;
+  return std::optional<LogRecord>{};
 }
 
 Result<std::optional<LogRecord>> KafkaReader::take_record(const Message& message, Partition& partition) {
@@ -222,18 +330,16 @@ Result<std::optional<LogRecord>> KafkaReader::take_record(const Message& message
 Result<std::optional<LogRecord>> KafkaReader::take_error(const rd_kafka_message_t& message) {
   const std::string topic = message.rkt == nullptr ? "" : rd_kafka_topic_name(message.rkt);
   switch (message.err) {
-    case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
-      const auto found = partitions_.find({topic, message.partition});
-      if (found != partitions_.end()) {
-        found->second.at_end = true;
-        found->second.next_offset = message.offset;
-      }
+    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
+    case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: {
+      FF_TRY(begin_at_oldest({topic, message.partition}));
       return std::optional<LogRecord>{};
     }
-    case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET: {
-      FF_TRY(skip_freed({topic, message.partition}));
-      return std::optional<LogRecord>{};
-    }
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+      return fail(Errc::refused,
+                  "kafka: this reader is out of its group for good: another one has taken its name \"" +
+                      options_.member + "\" (" + rd_kafka_message_errstr(&message) + ")");
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
       return fail(Errc::disconnected, "kafka: this reader was silent too long and lost its partitions");
     default:
@@ -243,17 +349,14 @@ Result<std::optional<LogRecord>> KafkaReader::take_error(const rd_kafka_message_
   }
 }
 
-/// The offset that should come next isn't in the log any more: names the gap and goes on at the oldest
-/// record.
-Status KafkaReader::skip_freed(const Place& place) {
+/// The log has no record with the offset that should come next. Its fetcher has stopped; taking the partition
+/// anew is what starts it again. What was missed is known when the first record comes.
+Status KafkaReader::begin_at_oldest(const Place& place) {
+  const auto found = partitions_.find(place);
+  if (found == partitions_.end()) return {};
   const auto& [topic, partition] = place;
-  std::int64_t oldest = 0, end = 0;
-  const auto code = rd_kafka_query_watermark_offsets(consumer_->client.get(), topic.c_str(), partition,
-                                                     &oldest, &end, kRequestTimeoutMs);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) oldest = RD_KAFKA_OFFSET_BEGINNING;
   const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = oldest;
-  // Its fetcher has stopped; taking the partition anew is what starts it again.
+  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = RD_KAFKA_OFFSET_BEGINNING;
   for (auto* change : {&rd_kafka_incremental_unassign, &rd_kafka_incremental_assign}) {
     rd_kafka_error_t* const failed = change(consumer_->client.get(), list.get());
     if (failed == nullptr) continue;
@@ -261,13 +364,25 @@ Status KafkaReader::skip_freed(const Place& place) {
     rd_kafka_error_destroy(failed);
     return why;
   }
-  const auto found = partitions_.find(place);
-  const std::int64_t expected =
-      found == partitions_.end() ? RD_KAFKA_OFFSET_INVALID : found->second.next_offset;
-  if (found != partitions_.end()) found->second.next_offset = oldest;
-  if (expected < 0) return {};  // a new group: nothing was promised before the oldest
-  return fail(Errc::out_of_range, "kafka: " + topic + " partition " + std::to_string(partition) +
-                                      ": records " + std::to_string(expected) + " to " +
+  found->second.at_end = false;
+  // A new group expects nothing: it was promised nothing before the oldest record.
+  if (found->second.next_offset >= 0) found->second.refused_offset = found->second.next_offset;
+  return {};
+}
+
+/// Says once what lies between the offset that was expected and the oldest record that the log has.
+Status KafkaReader::tell_gap(const Place& place, Partition& partition, std::int64_t oldest) {
+  const std::int64_t expected = *std::exchange(partition.refused_offset, std::nullopt);
+  partition.next_offset = oldest;
+  if (oldest == expected) return {};
+  const auto& [topic, number] = place;
+  const std::string where = "kafka: " + topic + " partition " + std::to_string(number) + ": ";
+  if (oldest < expected)
+    return fail(Errc::out_of_range, where + "the log ends before offset " + std::to_string(expected) +
+                                        ", which this group had reached: the topic was made anew or lost its "
+                                        "end; it is read from its oldest record");
+  if (on_gap) on_gap({topics_.at(topic), number, expected, oldest, LogGap::Cause::freed});
+  return fail(Errc::out_of_range, where + "records " + std::to_string(expected) + " to " +
                                       std::to_string(oldest) +
                                       " (not included) were freed before this group had read them");
 }
@@ -278,6 +393,7 @@ Status KafkaReader::commit(Topic topic, std::int32_t partition, std::int64_t nex
   if (found == partitions_.end())
     return fail(Errc::refused, "commit to " + std::string(topic_word(topic)) + " partition " +
                                    std::to_string(partition) + ": this reader doesn't hold it");
+  if (follows_) return fail(Errc::refused, "a follower commits nothing");
   if (next_offset > found->second.next_offset)
     return fail(Errc::out_of_range, "commit to " + name->second + " partition " + std::to_string(partition) +
                                         ": offset " + std::to_string(next_offset) + " was not read yet");
@@ -291,7 +407,7 @@ Status KafkaReader::commit(Topic topic, std::int32_t partition, std::int64_t nex
 }
 
 bool KafkaReader::caught_up() const {
-  if (!was_assigned_) return false;
+  if (!was_assigned_ || (follows_ && !all_found_)) return false;
   const auto at_end = [](const auto& entry) { return entry.second.at_end; };
   if (!std::ranges::all_of(partitions_, at_end)) return false;
   // The ends are as of the last fetch; only the broker knows them as of now.
@@ -337,6 +453,14 @@ Result<std::unique_ptr<LogReader>> open_kafka_reader(const LogOptions& options, 
                                                      const std::vector<Topic>& topics) {
   auto reader = std::make_unique<KafkaReader>();
   FF_TRY(reader->open(options, url, group, topics));
+  return std::unique_ptr<LogReader>(std::move(reader));
+}
+
+Result<std::unique_ptr<LogReader>> open_kafka_follower(const LogOptions& options, const LogUrl& url,
+                                                       const std::string& name,
+                                                       const std::vector<Topic>& topics) {
+  auto reader = std::make_unique<KafkaReader>();
+  FF_TRY(reader->follow(options, url, name, topics));
   return std::unique_ptr<LogReader>(std::move(reader));
 }
 

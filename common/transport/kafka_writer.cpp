@@ -23,8 +23,6 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-/// Key, headers and the record's own framing beside a value of record_bytes_max.
-constexpr std::uint64_t kRecordOverheadBytes = 100'000;
 constexpr nanoseconds kOpenTimeout = std::chrono::seconds(10);
 constexpr std::int64_t kRecreateIntervalNs = 1'000'000'000;
 constexpr std::uint64_t kValueBytesMax = 1ull << 30;
@@ -93,7 +91,7 @@ class KafkaWriter final : public LogWriter {
 };
 
 KafkaSettings KafkaWriter::settings() const {
-  const std::string record_max = std::to_string(options_.record_bytes_max + kRecordOverheadBytes);
+  const std::string record_max = std::to_string(options_.record_bytes_max + kKafkaRecordOverheadBytes);
   // The queue limit is ours (produce() says queue_full before librdkafka would), so that a chunk set is taken
   // whole or not at all.
   const std::uint64_t queue_kbytes =
@@ -138,8 +136,8 @@ Status KafkaWriter::open(const LogOptions& options, const LogUrl& url, const std
     FF_ASSIGN(names_[topic], topic_name(options, topic));
     wanted.emplace_back(names_[topic], topic);
   }
-  auto counts = ensure_topics(client_.get(), wanted, options.partitions,
-                              std::min(kOpenTimeout, options.delivery_timeout));
+  auto counts =
+      ensure_topics(client_.get(), wanted, options, std::min(kOpenTimeout, options.delivery_timeout));
   if (!counts.ok()) {
     if (counts.error().code == Errc::timed_out)
       return fail(Errc::timed_out, "no broker answers at " + brokers_ + " (" + counts.error().message + ")");

@@ -26,11 +26,12 @@ struct TopicReader {
   std::int64_t next_open_ns = 0;
 };
 
+/// With a group: a named reader with a cursor per topic. Without: a follower.
 class LocalLogReader final : public LogReader {
  public:
-  Status open(const LogOptions& options, const LogUrl& url, const std::string& group,
+  Status open(const LogOptions& options, const LogUrl& url, std::optional<std::string> group,
               const std::vector<Topic>& topics) {
-    group_ = group;
+    group_ = std::move(group);
     for (const Topic topic : topics) {
       FF_ASSIGN(const std::string name, topic_name(options, topic));
       topics_.push_back({topic, url.folder / name, nullptr, 0});
@@ -71,7 +72,7 @@ class LocalLogReader final : public LogReader {
   /// Opens the topic's log if it is there by now.
   Status look_for(TopicReader& topic, bool announce) {
     topic.next_open_ns = monotonic_now_ns() + kOpenIntervalNs;
-    auto reader = SegmentReader::open(topic.folder, group_);
+    auto reader = group_ ? SegmentReader::open(topic.folder, *group_) : SegmentReader::follow(topic.folder);
     if (!reader.ok()) {
       trouble_ = reader.error().code == Errc::not_found ? "" : reader.error().message;
       return trouble_.empty() ? Status{} : Status(std::move(reader).error());
@@ -94,7 +95,7 @@ class LocalLogReader final : public LogReader {
       TopicReader& topic = topics_[turn_++ % topics_.size()];
       if (!topic.reader && monotonic_now_ns() >= topic.next_open_ns) FF_TRY(look_for(topic, true));
       if (!topic.reader) continue;
-      FF_ASSIGN(auto record, topic.reader->next());
+      FF_ASSIGN(auto record, next_of(topic));
       if (!record) continue;
       const auto offset = static_cast<std::int64_t>(record->offset);
       return std::optional(
@@ -103,7 +104,25 @@ class LocalLogReader final : public LogReader {
     return std::optional<LogRecord>{};
   }
 
-  std::string group_;
+  /// Says what an error has cost. Folding frees only what it has written again behind: a follower that missed
+  /// it has missed nothing.
+  Result<std::optional<SegmentRecord>> next_of(TopicReader& topic) {
+    for (;;) {
+      auto record = topic.reader->next();
+      if (record.ok()) return record;
+      const Errc code = record.error().code;
+      if (code != Errc::out_of_range && code != Errc::crc_mismatch) return record;
+      if (code == Errc::out_of_range && !group_ && topic_is_state(topic.topic)) continue;
+      const SegmentGap gap = topic.reader->last_gap();
+      if (on_gap && gap.next_offset > gap.first_offset)
+        on_gap({topic.topic, 0, static_cast<std::int64_t>(gap.first_offset),
+                static_cast<std::int64_t>(gap.next_offset),
+                code == Errc::out_of_range ? LogGap::Cause::freed : LogGap::Cause::damaged});
+      return record;
+    }
+  }
+
+  std::optional<std::string> group_;
   std::vector<TopicReader> topics_;
   std::size_t turn_ = 0;
   bool told_ = false;
@@ -117,6 +136,13 @@ Result<std::unique_ptr<LogReader>> open_local_reader(const LogOptions& options, 
                                                      const std::vector<Topic>& topics) {
   auto reader = std::make_unique<LocalLogReader>();
   FF_TRY(reader->open(options, url, group, topics));
+  return std::unique_ptr<LogReader>(std::move(reader));
+}
+
+Result<std::unique_ptr<LogReader>> open_local_follower(const LogOptions& options, const LogUrl& url,
+                                                       const std::vector<Topic>& topics) {
+  auto reader = std::make_unique<LocalLogReader>();
+  FF_TRY(reader->open(options, url, std::nullopt, topics));
   return std::unique_ptr<LogReader>(std::move(reader));
 }
 

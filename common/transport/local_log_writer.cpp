@@ -21,7 +21,9 @@ using std::chrono::nanoseconds;
 constexpr nanoseconds kDeliveryDelay = std::chrono::milliseconds(10);
 constexpr std::uint64_t kDeliveryBytes = 16ull << 20;  ///< so much unsynced data doesn't wait for the delay
 constexpr nanoseconds kFreeingInterval = std::chrono::milliseconds(250);
-constexpr std::uint64_t kStateSegmentBytes = 16ull << 20;  ///< small, so that folding frees much
+constexpr std::uint64_t kSmallSegmentBytes = 16ull << 20;  ///< so that folding and age free much of a topic
+
+constexpr std::uint64_t kSegmentOverheadBytes = 256;  ///< headers and padding of one record, a new segment
 
 struct Waiting {
   std::int64_t offset = 0;
@@ -38,13 +40,15 @@ struct TopicLog {
 class LocalLogWriter final : public LogWriter {
  public:
   Status open(const LogOptions& options, const LogUrl& url, const std::vector<Topic>& topics) {
+    kept_for_ns_ = options.kept_for.count();
+    kept_bytes_max_ = options.kept_bytes_max;
     for (const Topic topic : topics) {
       FF_ASSIGN(const std::string name, topic_name(options, topic));
       SegmentLogOptions segment;
       segment.folder = url.folder / name;
-      segment.log_bytes_max = options.log_bytes_max;
+      segment.log_bytes_max = topic_is_kept_by_time(topic) ? options.kept_bytes_max : options.log_bytes_max;
       segment.fsync_interval = kDeliveryDelay;
-      if (topic_is_state(topic)) segment.segment_bytes = kStateSegmentBytes;
+      if (topic_is_state(topic) || topic_is_kept_by_time(topic)) segment.segment_bytes = kSmallSegmentBytes;
       FF_ASSIGN(auto log, SegmentLog::open(segment));
       if (topic_is_state(topic)) {
         const Status folded = fold_to_last_values(*log, segment.folder);
@@ -65,7 +69,7 @@ class LocalLogWriter final : public LogWriter {
                   "partition " + std::to_string(partition) + ": log:// has one per topic");
     auto offset = log->log->append(key, value.bytes());
     if (!offset.ok() && offset.error().code == Errc::disk_full) {
-      free_read_segments();
+      make_room(*log, key.size() + value.size());
       offset = log->log->append(key, value.bytes());
     }
     if (!offset.ok()) {
@@ -80,7 +84,7 @@ class LocalLogWriter final : public LogWriter {
   }
 
   void poll(nanoseconds timeout) override {
-    if (monotonic_now_ns() >= next_freeing_ns_) free_read_segments();
+    if (monotonic_now_ns() >= next_freeing_ns_) free_segments();
     if (waiting_count_ == 0) return;
     const nanoseconds age(monotonic_now_ns() - oldest_waiting_ns_);
     const nanoseconds left = waiting_bytes_ >= kDeliveryBytes ? nanoseconds(0) : kDeliveryDelay - age;
@@ -115,22 +119,39 @@ class LocalLogWriter final : public LogWriter {
       trouble_ = synced.ok() ? "" : synced.error().message;
       // A callback may produce again: what it adds belongs to the next fsync.
       for (Waiting& record : std::exchange(log.waiting, {}))
-        record.delivered(synced.ok() ? Result<LogPosition>(LogPosition{0, record.offset})
-                                     : Result<LogPosition>(synced.error()));
+        if (record.delivered)
+          record.delivered(synced.ok() ? Result<LogPosition>(LogPosition{0, record.offset})
+                                       : Result<LogPosition>(synced.error()));
     }
   }
 
-  void free_read_segments() {
+  void free_segments() {
     next_freeing_ns_ = monotonic_now_ns() + kFreeingInterval.count();
     for (TopicLog& log : logs_) {
       if (topic_is_state(log.topic)) continue;  // folded at opening instead
-      const auto lowest = log.log->lowest_cursor();
-      if (!lowest) continue;
-      const Status freed = log.log->free_below(*lowest);
-      if (!freed.ok()) trouble_ = freed.error().message;
+      note(topic_is_kept_by_time(log.topic) ? log.log->free_older_than(utc_now_ns() - kept_for_ns_)
+                                            : free_what_is_read(log));
     }
   }
 
+  static Status free_what_is_read(TopicLog& log) {
+    const auto lowest = log.log->lowest_cursor();
+    return lowest ? log.log->free_below(*lowest) : Status{};
+  }
+
+  /// A topic kept by time gives up its oldest segments for a new record, whoever has read them.
+  void make_room(TopicLog& log, std::uint64_t bytes) {
+    if (!topic_is_kept_by_time(log.topic)) return free_segments();
+    const std::uint64_t needed = bytes + kSegmentOverheadBytes;
+    note(log.log->free_down_to(kept_bytes_max_ - std::min(needed, kept_bytes_max_)));
+  }
+
+  void note(const Status& status) {
+    if (!status.ok()) trouble_ = status.error().message;
+  }
+
+  std::int64_t kept_for_ns_ = 0;
+  std::uint64_t kept_bytes_max_ = 0;
   std::vector<TopicLog> logs_;
   std::string trouble_;
   std::uint64_t waiting_bytes_ = 0;

@@ -34,6 +34,9 @@ struct LogPosition {
 enum class Topic { blocks, series, receipts, ledger, dead };
 [[nodiscard]] std::string_view topic_word(Topic topic) noexcept;
 [[nodiscard]] bool topic_is_state(Topic topic) noexcept;  ///< keeps the last value per key (series, ledger)
+/// Freed by age and size, whoever has read it (receipts, dead); blocks are kept until their readers have them
+/// (log://) or by the broker's own retention (kafka).
+[[nodiscard]] bool topic_is_kept_by_time(Topic topic) noexcept;
 
 struct LogOptions {
   std::string url;  ///< kafka://... or log:///...
@@ -42,7 +45,14 @@ struct LogOptions {
   std::uint64_t record_bytes_max = 900'000;   ///< kafka: larger payloads become chunk sets
   std::uint64_t queue_bytes = 256ull << 20;   ///< producer's memory; above it produce() says queue_full
   std::uint64_t log_bytes_max = 16ull << 30;  ///< log://: a full log refuses
+  /// Limits of topics kept by time; kafka: settings of those made by us. Longer than the longest spool.
+  std::chrono::nanoseconds kept_for = std::chrono::hours(24 * 14);
+  std::uint64_t kept_bytes_max = 4ull << 30;  ///< of one topic, over all its partitions
   std::chrono::nanoseconds delivery_timeout = std::chrono::seconds(30);
+  /// kafka: name of this reader in its group (static membership): one that returns under its name within
+  /// `session_timeout` gets its partitions back without a rebalance. "": partitions move at once.
+  std::string member;
+  std::chrono::nanoseconds session_timeout = std::chrono::seconds(10);  ///< kafka: a silent reader's
   std::map<std::string, std::string> kafka;  ///< further librdkafka settings, passed through
 };
 
@@ -53,7 +63,7 @@ class LogWriter {
 
   virtual ~LogWriter() = default;
 
-  /// Hands one record over; `value` stays alive until `delivered` is called, exactly once.
+  /// Hands one record over; `value` stays alive until `delivered` (may be empty) is called, exactly once.
   /// `key`: state topics keep the last value of each key.
   /// Errors: queue_full (call poll and try again), disk_full (log://), too_large; then `delivered` isn't
   /// called.
@@ -82,14 +92,25 @@ struct LogRecord {
   Payload value;
 };
 
+/// Records [first_offset, next_offset) of a partition that a reader will never get.
+struct LogGap {
+  enum class Cause { freed, damaged };  ///< by retention before they were read; log://: bytes went bad
+  Topic topic = Topic::blocks;
+  std::int32_t partition = 0;
+  std::int64_t first_offset = 0;
+  std::int64_t next_offset = 0;
+  Cause cause = Cause::freed;
+};
+
 /// One thread only. A group's readers share the partitions (kafka) or there is one reader per group (log://).
 class LogReader {
  public:
   virtual ~LogReader() = default;
 
   /// The next record, or nothing after `timeout`. Errors: out_of_range (the log freed records before this
-  /// group had read them: the message names the gap; reading goes on behind it), io_error, disconnected,
-  /// crc_mismatch (log://).
+  /// group had read them: on_gap has said which; reading goes on behind them; or a log that is shorter than
+  /// what was committed: it was made anew and is read from its oldest record), io_error, disconnected,
+  /// crc_mismatch (log://), refused (kafka: another reader took this one's `member` name; open a new reader).
   [[nodiscard]] virtual Result<std::optional<LogRecord>> poll(std::chrono::nanoseconds timeout) = 0;
 
   /// Everything of this partition before `next_offset` is safe; reading restarts there after a crash.
@@ -98,6 +119,9 @@ class LogReader {
   /// Called inside poll(): partitions that this reader got (reading starts at the committed offset) or lost.
   /// What was read of a lost partition but not committed must be dropped: another reader reads it again.
   std::function<void(Topic, std::int32_t partition)> on_assigned, on_revoked;
+
+  /// Called inside poll(), before it returns out_of_range or crc_mismatch.
+  std::function<void(const LogGap&)> on_gap;
 
   /// True when everything that stood in the log at this moment has been returned by poll().
   [[nodiscard]] virtual bool caught_up() const = 0;
@@ -110,8 +134,12 @@ class LogReader {
                                                                  const std::string& group,
                                                                  const std::vector<Topic>& topics);
 
-/// A reader outside every group: all partitions from the oldest record on, whoever else reads them; commit() is
-/// refused. For topics that each of several programs must know whole (receipts, ledger).
+/// A reader outside every group: all partitions from the oldest record on, whoever else reads them, also those
+/// added later; commit() is refused and nothing is kept from being freed. For topics that each of several
+/// programs must know whole (receipts, ledger). Any number of followers, in any number of processes. kafka: opens
+/// without a broker and makes missing topics when it finds one; poll() may wait up to a second longer than
+/// its `timeout` while no broker answers, and caught_up() is false until each topic was found and read to its end.
+/// `name` is for the log's own records. Errors: invalid_argument, io_error.
 [[nodiscard]] Result<std::unique_ptr<LogReader>> open_log_follower(const LogOptions& options,
                                                                    const std::string& name,
                                                                    const std::vector<Topic>& topics);

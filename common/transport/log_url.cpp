@@ -29,6 +29,8 @@ std::string_view topic_word(Topic topic) noexcept {
 
 bool topic_is_state(Topic topic) noexcept { return topic == Topic::series || topic == Topic::ledger; }
 
+bool topic_is_kept_by_time(Topic topic) noexcept { return topic == Topic::receipts || topic == Topic::dead; }
+
 Result<LogUrl> parse_log_url(std::string_view url) {
   if (url.starts_with(kKafka) && url.size() > kKafka.size())
     return LogUrl{true, std::string(url.substr(kKafka.size())), {}};
@@ -60,6 +62,13 @@ Result<std::unique_ptr<LogReader>> open_log_reader(const LogOptions& options, co
   FF_ASSIGN(const LogUrl url, parse_log_url(options.url));
   return url.is_kafka ? open_kafka_reader(options, url, group, topics)
                       : open_local_reader(options, url, group, topics);
+}
+
+Result<std::unique_ptr<LogReader>> open_log_follower(const LogOptions& options, const std::string& name,
+                                                     const std::vector<Topic>& topics) {
+  FF_ASSIGN(const LogUrl url, parse_log_url(options.url));
+  return url.is_kafka ? open_kafka_follower(options, url, name, topics)
+                      : open_local_follower(options, url, topics);
 }
 
 }  // namespace ff::transport

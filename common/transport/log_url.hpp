@@ -32,6 +32,9 @@ struct LogUrl {
                                                                    const LogUrl& url,
                                                                    const std::string& group,
                                                                    const std::vector<Topic>& topics);
+[[nodiscard]] Result<std::unique_ptr<LogReader>> open_local_follower(const LogOptions& options,
+                                                                     const LogUrl& url,
+                                                                     const std::vector<Topic>& topics);
 [[nodiscard]] Result<std::unique_ptr<LogWriter>> open_kafka_writer(const LogOptions& options,
                                                                    const LogUrl& url,
                                                                    const std::vector<Topic>& topics);
@@ -39,5 +42,9 @@ struct LogUrl {
                                                                    const LogUrl& url,
                                                                    const std::string& group,
                                                                    const std::vector<Topic>& topics);
+[[nodiscard]] Result<std::unique_ptr<LogReader>> open_kafka_follower(const LogOptions& options,
+                                                                     const LogUrl& url,
+                                                                     const std::string& name,
+                                                                     const std::vector<Topic>& topics);
 
 }  // namespace ff::transport

@@ -89,6 +89,12 @@ Result<std::uint64_t> file_size(int fd, const std::filesystem::path& path) {
   return static_cast<std::uint64_t>(info.st_size);
 }
 
+Result<std::int64_t> modified_utc_ns(const std::filesystem::path& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) != 0) return errno_error("cannot stat", path);
+  return std::int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec;
+}
+
 bool is_unlinked(int fd) noexcept {
   struct stat info {};
   return ::fstat(fd, &info) == 0 && info.st_nlink == 0;

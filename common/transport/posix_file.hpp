@@ -49,6 +49,8 @@ class FileHandle {
 /// Writes all pieces at the file's position, also over short writes. `pieces` is used up.
 [[nodiscard]] Status write_all(int fd, std::span<iovec> pieces, const std::filesystem::path& path);
 [[nodiscard]] Result<std::uint64_t> file_size(int fd, const std::filesystem::path& path);
+/// When the file was written last, by the machine's clock.
+[[nodiscard]] Result<std::int64_t> modified_utc_ns(const std::filesystem::path& path);
 /// True when the file has no name any more.
 [[nodiscard]] bool is_unlinked(int fd) noexcept;
 /// Makes creations, renames and removals in `folder` durable.

@@ -60,6 +60,7 @@ struct SegmentLog::Body {
   Status write_record(std::string_view key, ByteSpan value, const RecordHeader& header);
   Status take_back(Error why);
   Status free_closed(std::uint64_t offset);
+  Status free_oldest();
   Status sync();
   void start_writeback();
   [[nodiscard]] std::uint64_t bytes() const noexcept { return closed_bytes + active_bytes; }
@@ -226,13 +227,18 @@ Status SegmentLog::Body::free_closed(std::uint64_t offset) {
   while (!closed.empty()) {
     const std::uint64_t end = closed.size() > 1 ? closed[1].first_offset : active_first;
     if (end > offset) break;
-    const auto path = options.folder / segment_file_name(closed.front().first_offset);
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error("cannot free", path);
-    closed_bytes -= closed.front().bytes;
-    closed.pop_front();
+    FF_TRY(free_oldest());
     freed = true;
   }
   return freed ? sync_folder(options.folder) : Status{};
+}
+
+Status SegmentLog::Body::free_oldest() {
+  const auto path = options.folder / segment_file_name(closed.front().first_offset);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error("cannot free", path);
+  closed_bytes -= closed.front().bytes;
+  closed.pop_front();
+  return {};
 }
 
 SegmentLog::SegmentLog() : body_(std::make_unique<Body>()) {}
@@ -314,6 +320,28 @@ Status SegmentLog::free_below(std::uint64_t offset) {
   if (!active_is_read || b.bytes() <= b.options.log_bytes_max / 2) return {};
   FF_TRY(b.roll(b.next_offset));
   return b.free_closed(offset);
+}
+
+Status SegmentLog::free_older_than(std::int64_t utc_ns) {
+  Body& b = *body_;
+  if (b.failed) return *b.failed;
+  bool freed = false;
+  while (!b.closed.empty()) {
+    const auto path = b.options.folder / segment_file_name(b.closed.front().first_offset);
+    FF_ASSIGN(const std::int64_t written_ns, modified_utc_ns(path));
+    if (written_ns >= utc_ns) break;
+    FF_TRY(b.free_oldest());
+    freed = true;
+  }
+  return freed ? sync_folder(b.options.folder) : Status{};
+}
+
+Status SegmentLog::free_down_to(std::uint64_t bytes) {
+  Body& b = *body_;
+  if (b.failed) return *b.failed;
+  bool freed = false;
+  for (; !b.closed.empty() && b.bytes() > bytes; freed = true) FF_TRY(b.free_oldest());
+  return freed ? sync_folder(b.options.folder) : Status{};
 }
 
 std::optional<std::uint64_t> SegmentLog::lowest_cursor() const {

@@ -57,6 +57,10 @@ class SegmentLog {
 
   /// Frees whole segments that lie below `offset`.
   [[nodiscard]] Status free_below(std::uint64_t offset);
+  /// Frees the oldest segments whose last record was written before `utc_ns`. The newest segment stays.
+  [[nodiscard]] Status free_older_than(std::int64_t utc_ns);
+  /// Frees the oldest segments until the log holds at most `bytes`. The newest segment stays.
+  [[nodiscard]] Status free_down_to(std::uint64_t bytes);
   /// Lowest committed offset over all cursors of the folder; nothing when there is none.
   [[nodiscard]] std::optional<std::uint64_t> lowest_cursor() const;
   [[nodiscard]] SegmentLogStats stats() const;
@@ -73,18 +77,28 @@ struct SegmentRecord {
   Payload value;  ///< maps or owns the bytes
 };
 
-/// A named reader with a durable cursor. One per name at a time (file lock).
+/// Records that a reader will never get: [first_offset, next_offset).
+struct SegmentGap {
+  std::uint64_t first_offset = 0;
+  std::uint64_t next_offset = 0;  ///< equal to first_offset: not known yet how far it reaches
+};
+
+/// A named reader with a durable cursor, one per name at a time (file lock); or a follower without either.
 class SegmentReader {
  public:
   /// Errors: not_found (no log there yet), refused (the name is in use), unsupported_version.
   [[nodiscard]] static Result<std::unique_ptr<SegmentReader>> open(const std::filesystem::path& folder,
                                                                    const std::string& name);
+  /// A reader without name and cursor: from the oldest record on, any number of them; commit() is refused.
+  [[nodiscard]] static Result<std::unique_ptr<SegmentReader>> follow(const std::filesystem::path& folder);
   ~SegmentReader();
 
   /// The next record, or nothing when the end is reached (call again later). CRC-checked.
   /// Errors: crc_mismatch (damage; names file, byte and records lost), out_of_range (freed before it was
   /// read; names the gap). After either the next call goes on behind it. io_error.
   [[nodiscard]] Result<std::optional<SegmentRecord>> next();
+  /// What the last out_of_range or crc_mismatch of next() was about.
+  [[nodiscard]] SegmentGap last_gap() const;
   /// Offset of the record that next() looks for.
   [[nodiscard]] std::uint64_t next_offset() const;
   /// Starts again at the committed cursor.

@@ -30,6 +30,7 @@ struct LogPlace {
   FileHandle file;                  ///< not open: the segment must be looked up
   std::filesystem::path path;
   std::int64_t next_listing_ns = 0;
+  SegmentGap gap;  ///< of the last error
   [[nodiscard]] SegmentView view() const { return {file.get(), path}; }
 };
 
@@ -40,7 +41,7 @@ Result<SegmentHeader> open_segment(const std::filesystem::path& folder, std::uin
   std::array<std::byte, kSegmentHeaderBytes> bytes;
   FF_ASSIGN(const std::size_t got, read_at(file.get(), 0, bytes, path));
   FF_ASSIGN(const SegmentHeader header, unpack_segment_header(ByteSpan(bytes).first(got), path.string()));
-  where = {where.offset, header.header_bytes, first, std::move(file), path};
+  where = {where.offset, header.header_bytes, first, std::move(file), path, 0, where.gap};
   return header;
 }
 
@@ -54,7 +55,7 @@ Result<SegmentHeader> open_segment_anyway(const std::filesystem::path& folder, s
   FF_ASSIGN(FileHandle file, open_file(path, O_RDONLY));
   FF_ASSIGN(const std::uint64_t size, file_size(file.get(), path));
   FF_ASSIGN(const auto record, find_record({file.get(), path}, 0, size, first, 0));
-  where = {where.offset, record ? record->position : size, first, std::move(file), path};
+  where = {where.offset, record ? record->position : size, first, std::move(file), path, 0, where.gap};
   return SegmentHeader{first, first, {}, 0};
 }
 
@@ -67,12 +68,14 @@ std::string range_words(std::uint64_t first, std::uint64_t end) {
 struct SegmentReader::Body {
   std::filesystem::path folder;
   std::string name;
+  bool follows = false;  ///< without name, lock and cursor
   FileHandle lock;
   SegmentCursor cursor;
   LogPlace here;
   LogPlace tail;  ///< of end_offset(): walks ahead by headers only
 
   [[nodiscard]] Status open();
+  [[nodiscard]] Status take_name();
   [[nodiscard]] Result<std::optional<SegmentFile>> segment_holding(std::uint64_t offset) const;
   [[nodiscard]] Result<std::optional<SegmentFile>> segment_behind(LogPlace& where) const;
   Status locate(LogPlace& where);
@@ -106,14 +109,18 @@ Result<std::optional<SegmentFile>> SegmentReader::Body::segment_behind(LogPlace&
   return std::optional(*behind);
 }
 
-Status SegmentReader::Body::open() {
-  FF_TRY(check_cursor_name(name));
-  FF_ASSIGN(const auto oldest, segment_holding(0));
-  if (!oldest) return fail(Errc::not_found, folder.string() + ": no log is there yet");
+Status SegmentReader::Body::take_name() {
   std::error_code error;
   std::filesystem::create_directories(cursor_folder(folder), error);
   if (error) return fail(Errc::io_error, cursor_folder(folder).string() + ": " + error.message());
   FF_ASSIGN(lock, lock_file(cursor_folder(folder) / (name + ".lock")));
+  return {};
+}
+
+Status SegmentReader::Body::open() {
+  FF_ASSIGN(const auto oldest, segment_holding(0));
+  if (!oldest) return fail(Errc::not_found, folder.string() + ": no log is there yet");
+  if (!follows) FF_TRY(take_name());
   LogPlace first;
   auto header = open_segment(folder, oldest->first_offset, first);
   if (!header.ok()) {
@@ -121,6 +128,11 @@ Status SegmentReader::Body::open() {
     if (header.error().code == Errc::truncated)
       return fail(Errc::not_found, std::move(header).error().message);
     return std::move(header).error();
+  }
+  if (follows) {
+    cursor = {header->log_id, oldest->first_offset};
+    here.offset = tail.offset = cursor.next_offset;
+    return {};
   }
   FF_ASSIGN(const auto stored, load_cursor(folder, name));
   if (stored && stored->log_id == header->log_id) {
@@ -144,10 +156,11 @@ Status SegmentReader::Body::locate(LogPlace& where) {
   }
   const SegmentHeader& header = *opened;
   if (header.first_offset > where.offset) {
-    const std::uint64_t missed = std::exchange(where.offset, header.first_offset);
+    where.gap = {std::exchange(where.offset, header.first_offset), header.first_offset};
     return fail(Errc::out_of_range,
-                folder.string() + ": " + range_words(missed, where.offset) + " were freed before \"" + name +
-                    "\" had read them; the log is too small or the reader was away too long");
+                folder.string() + ": " + range_words(where.gap.first_offset, where.offset) +
+                    " were freed before " + (follows ? "a follower" : '"' + name + '"') +
+                    " had read them; the log is too small or the reader was away too long");
   }
   return walk_to_offset(where);
 }
@@ -191,6 +204,7 @@ Result<bool> SegmentReader::Body::next_segment(LogPlace& where) {
   std::string where_cut = place(where.path, where.position);
   where = std::move(behind);
   if (complete) return true;
+  where.gap = {expected, std::max(expected, header->previous_end)};
   return fail(Errc::crc_mismatch,
               where_cut + "cut short; " + range_words(expected, header->previous_end) + " are lost");
 }
@@ -202,6 +216,7 @@ Status SegmentReader::Body::skip_damage(LogPlace& where, std::uint64_t size) con
   FF_ASSIGN(const auto record, find_record(where.view(), bad, size, expected, 0));
   where.position = record ? record->position : size;
   if (record) where.offset = record->header.offset;
+  where.gap = {expected, where.offset};
   return fail(Errc::crc_mismatch, place(where.path, bad) + "damaged; " +
                                       (record ? range_words(expected, where.offset)
                                               : "records from " + std::to_string(expected) + " on") +
@@ -242,6 +257,7 @@ Result<std::optional<SegmentRecord>> SegmentReader::Body::read_record(const Plac
   if (!status.ok() && status.error().code != Errc::crc_mismatch) return status.error();
   here.position = record.end();
   here.offset = record.header.offset + 1;
+  here.gap = {record.header.offset, here.offset};
   if (!status.ok()) return status.error();
   SegmentRecord out;
   out.offset = record.header.offset;
@@ -258,6 +274,15 @@ Result<std::unique_ptr<SegmentReader>> SegmentReader::open(const std::filesystem
   std::unique_ptr<SegmentReader> reader(new SegmentReader);
   reader->body_->folder = folder;
   reader->body_->name = name;
+  FF_TRY(check_cursor_name(name));
+  FF_TRY(reader->body_->open());
+  return reader;
+}
+
+Result<std::unique_ptr<SegmentReader>> SegmentReader::follow(const std::filesystem::path& folder) {
+  std::unique_ptr<SegmentReader> reader(new SegmentReader);
+  reader->body_->folder = folder;
+  reader->body_->follows = true;
   FF_TRY(reader->body_->open());
   return reader;
 }
@@ -268,6 +293,7 @@ Result<std::optional<SegmentRecord>> SegmentReader::next() {
   return body_->read_record(*record);
 }
 
+SegmentGap SegmentReader::last_gap() const { return body_->here.gap; }
 std::uint64_t SegmentReader::next_offset() const { return body_->here.offset; }
 
 void SegmentReader::rewind() {
@@ -276,6 +302,7 @@ void SegmentReader::rewind() {
 }
 
 Status SegmentReader::commit(std::uint64_t next_offset) {
+  if (body_->follows) return fail(Errc::refused, body_->folder.string() + ": a follower has no cursor");
   if (next_offset <= body_->cursor.next_offset) return {};
   if (next_offset > body_->here.offset && next_offset > end_offset())
     return fail(Errc::out_of_range, body_->folder.string() + ": cannot commit offset " +

@@ -105,4 +105,38 @@ TEST_CASE("a missing broker and a wrong setting are told apart", "[kafka][faults
   CHECK_THAT(wrong.error().message, Catch::Contains("no.such.setting"));
 }
 
+TEST_CASE("a follower reads all partitions of a topic without a group", "[kafka][faults]") {
+  Mock mock;
+  const auto writer = mock.open_writer();
+  for (int i = 0; i < 20; ++i)
+    REQUIRE(writer
+                ->produce(Topic::blocks, static_cast<std::uint32_t>(i % 2), std::to_string(i),
+                          Payload::own(std::vector<std::byte>(1000)), {})
+                .ok());
+  REQUIRE(writer->flush(seconds(20)).ok());
+  for (int round = 0; round < 2; ++round) {
+    const auto follower = open_log_follower(mock.options, "watcher", {Topic::blocks});
+    REQUIRE(follower.ok());
+    std::size_t read = 0;
+    for (int i = 0; i < 200 && (read < 20 || !(*follower)->caught_up()); ++i) {
+      const auto record = (*follower)->poll(milliseconds(100));
+      REQUIRE(record.ok());
+      read += record->has_value();
+    }
+    CHECK(read == 20);
+    CHECK((*follower)->caught_up());
+    CHECK((*follower)->commit(Topic::blocks, 0, 1).error().code == Errc::refused);
+  }
+}
+
+TEST_CASE("a follower opens without a broker and says what it waits for", "[kafka][faults]") {
+  LogOptions options;
+  options.url = "kafka://127.0.0.1:1";
+  const auto follower = open_log_follower(options, "watcher", {Topic::receipts});
+  REQUIRE(follower.ok());
+  CHECK_FALSE((*(*follower)->poll(milliseconds(10))).has_value());
+  CHECK_FALSE((*follower)->caught_up());
+  CHECK_THAT((*follower)->trouble(), Catch::Contains("no broker answers at 127.0.0.1:1"));
+}
+
 }  // namespace ff::transport

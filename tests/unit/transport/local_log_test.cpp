@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <chrono>
 #include <filesystem>
+#include <fstream>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -206,6 +208,158 @@ TEST_CASE("a second collector on the same log:// is refused", "[log]") {
   const TemporaryFolder folder;
   const auto writer = open_writer(options_for(folder));
   CHECK(open_log_writer(options_for(folder), {Topic::blocks}).error().code == Errc::refused);
+}
+
+TEST_CASE("a follower reads all from the oldest record, holds nothing back, and any number may follow",
+          "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  auto follower = open_log_follower(options, "collector", {Topic::receipts, Topic::ledger});
+  REQUIRE(follower.ok());
+  CHECK(read_all(**follower).empty());  // nothing is there yet
+  const auto writer = open_log_writer(options, {Topic::receipts, Topic::ledger, Topic::dead});
+  REQUIRE(writer.ok());
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE((*writer)->produce(Topic::receipts, 0, "r", text(std::to_string(i)), {}).ok());
+    REQUIRE((*writer)->produce(Topic::ledger, 0, "l" + std::to_string(i), text("x"), {}).ok());
+  }
+  auto first = (*follower)->poll(seconds(5));
+  REQUIRE(first.ok());
+  REQUIRE(first->has_value());
+  CHECK(read_all(**follower).size() == 9);
+  CHECK((*follower)->caught_up());
+  CHECK((*follower)->commit(Topic::receipts, 0, 1).error().code == Errc::refused);
+  const auto another = open_log_follower(options, "collector", {Topic::receipts});
+  REQUIRE(another.ok());
+  CHECK(read_all(**another).size() == 5);
+  CHECK(std::filesystem::is_empty(folder.path() / "site.beamline.receipts" / "cursors"));
+}
+
+TEST_CASE("collector and sink each write their own topics of one log folder", "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  const auto collector = open_writer(options);
+  const auto sink = open_log_writer(options, {Topic::receipts, Topic::ledger, Topic::dead});
+  REQUIRE(sink.ok());
+  CHECK(open_log_writer(options, {Topic::dead}).error().code == Errc::refused);
+}
+
+TEST_CASE("receipts are freed by size, whoever has not read them, and a reader is told which it missed",
+          "[log]") {
+  const TemporaryFolder folder;
+  auto options = options_for(folder);
+  options.kept_bytes_max = 1 << 20;
+  const auto reader = open_log_reader(options, "slow", {Topic::receipts});
+  REQUIRE(reader.ok());
+  const auto writer = open_log_writer(options, {Topic::receipts});
+  REQUIRE(writer.ok());
+  REQUIRE((*writer)->produce(Topic::receipts, 0, "r", text("first"), {}).ok());
+  REQUIRE((*reader)->poll(seconds(5)).ok());  // now it has a cursor
+  const std::string large(10'000, 'x');
+  for (int i = 0; i < 400; ++i) {
+    REQUIRE((*writer)->produce(Topic::receipts, 0, "r", text(large), {}).ok());
+    if (i % 50 == 0) REQUIRE((*writer)->flush(seconds(5)).ok());
+  }
+  std::vector<LogGap> gaps;
+  (*reader)->on_gap = [&](const LogGap& gap) { gaps.push_back(gap); };
+  std::size_t read = 0, errors = 0;
+  std::int64_t first_read = -1;
+  for (;;) {
+    auto record = (*reader)->poll(milliseconds(0));
+    if (!record.ok()) {
+      CHECK(record.error().code == Errc::out_of_range);
+      ++errors;
+      continue;
+    }
+    if (!record->has_value()) break;
+    if (errors > 0 && first_read < 0) first_read = (*record)->position.offset;
+    ++read;
+  }
+  REQUIRE(gaps.size() == 1);
+  CHECK(errors == 1);
+  CHECK(gaps[0].cause == LogGap::Cause::freed);
+  CHECK(gaps[0].topic == Topic::receipts);
+  CHECK(gaps[0].next_offset == first_read);
+  CHECK(read + static_cast<std::size_t>(gaps[0].next_offset - gaps[0].first_offset) == 400);
+}
+
+TEST_CASE("receipts are freed by age", "[log]") {
+  const TemporaryFolder folder;
+  auto options = options_for(folder);
+  options.kept_bytes_max = 4 << 20;  // segments of 1 MiB
+  options.kept_for = milliseconds(50);
+  const auto writer = open_log_writer(options, {Topic::dead});
+  REQUIRE(writer.ok());
+  const std::string large(300'000, 'x');
+  for (int i = 0; i < 8; ++i) REQUIRE((*writer)->produce(Topic::dead, 0, "d", text(large), {}).ok());
+  REQUIRE((*writer)->flush(seconds(5)).ok());
+  const auto segments = [&] {
+    std::size_t count = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder.path() / "site.beamline.dead"))
+      count += entry.path().extension() == ".ffs";
+    return count;
+  };
+  CHECK(segments() >= 2);
+  for (int i = 0; i < 100 && segments() > 1; ++i) {
+    std::this_thread::sleep_for(milliseconds(20));
+    (*writer)->poll(milliseconds(0));
+  }
+  CHECK(segments() == 1);
+}
+
+TEST_CASE("damage in the log is told with the offsets it has cost", "[log]") {
+  const TemporaryFolder folder;
+  const auto options = options_for(folder);
+  {
+    const auto writer = open_writer(options);
+    for (int i = 0; i < 6; ++i)
+      REQUIRE(writer->produce(Topic::blocks, 0, "k", text(std::string(1000, 'a')), {}).ok());
+    REQUIRE(writer->flush(seconds(5)).ok());
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path() / "site.beamline.blocks"))
+    if (entry.path().extension() == ".ffs") {
+      std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+      file.seekp(64 + 3 * 1056 + 500);  // in the body of record 3
+      file.put('b');
+    }
+  const auto reader = open_reader(options);
+  std::vector<LogGap> gaps;
+  reader->on_gap = [&](const LogGap& gap) { gaps.push_back(gap); };
+  int read = 0, errors = 0;
+  for (int i = 0; i < 10; ++i) {
+    const auto record = reader->poll(milliseconds(0));
+    read += record.ok() && record->has_value();
+    errors += !record.ok();
+  }
+  CHECK(read == 5);
+  CHECK(errors == 1);
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].cause == LogGap::Cause::damaged);
+  CHECK(gaps[0].first_offset == 3);
+  CHECK(gaps[0].next_offset == 4);
+}
+
+TEST_CASE("a follower of a state topic does not take folding for a loss", "[log]") {
+  const TemporaryFolder folder;
+  auto options = options_for(folder);
+  options.log_bytes_max = 4 << 20;  // segments of 1 MiB
+  const auto write = [&](int count) {
+    const auto writer = open_log_writer(options, {Topic::ledger});
+    REQUIRE(writer.ok());
+    for (int i = 0; i < count; ++i)
+      REQUIRE(
+          (*writer)
+              ->produce(Topic::ledger, 0, "key" + std::to_string(i % 3), text(std::string(100'000, 'x')), {})
+              .ok());
+  };
+  write(10);
+  const auto follower = open_log_follower(options, "sealer", {Topic::ledger});
+  REQUIRE(follower.ok());
+  write(20);
+  write(3);  // folds at opening
+  std::map<std::string, int> last;
+  for (const LogRecord& record : read_all(**follower)) ++last[record.key];
+  CHECK(last.size() == 3);
 }
 
 }  // namespace ff::transport

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <librdkafka/rdkafka.h>
@@ -83,6 +85,67 @@ std::vector<LogRecord> read(LogReader& reader, std::size_t count, std::vector<Er
   }
   REQUIRE(records.size() == count);
   return records;
+}
+
+KafkaClient open_admin(const LogOptions& options) {
+  auto conf = make_conf({{"bootstrap.servers", options.url.substr(8)}}, {});
+  return std::move(*make_client(RD_KAFKA_PRODUCER, std::move(conf).value()));
+}
+
+/// What retention does, done at once.
+void free_below(const LogOptions& options, Topic topic, std::int32_t partition, std::int64_t offset) {
+  const KafkaClient admin = open_admin(options);
+  const std::string name = options.topic_prefix + "." + std::string(topic_word(topic));
+  const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
+  rd_kafka_topic_partition_list_add(list.get(), name.c_str(), partition)->offset = offset;
+  rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list.get());
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(admin.get());
+  rd_kafka_DeleteRecords(admin.get(), &request, 1, nullptr, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+  REQUIRE(event != nullptr);
+  CHECK(rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_DeleteRecords_destroy(request);
+}
+
+void add_partitions(const LogOptions& options, Topic topic, std::size_t total) {
+  const KafkaClient admin = open_admin(options);
+  const std::string name = options.topic_prefix + "." + std::string(topic_word(topic));
+  std::array<char, 256> why{};
+  rd_kafka_NewPartitions_t* request = rd_kafka_NewPartitions_new(name.c_str(), total, why.data(), why.size());
+  REQUIRE(request != nullptr);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(admin.get());
+  rd_kafka_CreatePartitions(admin.get(), &request, 1, nullptr, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+  REQUIRE(event != nullptr);
+  CHECK(rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_NewPartitions_destroy(request);
+}
+
+/// A topic's own setting as the broker has it.
+std::string topic_setting(const LogOptions& options, Topic topic, const std::string& setting) {
+  const KafkaClient admin = open_admin(options);
+  const std::string name = options.topic_prefix + "." + std::string(topic_word(topic));
+  rd_kafka_ConfigResource_t* request = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(admin.get());
+  rd_kafka_DescribeConfigs(admin.get(), &request, 1, nullptr, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+  REQUIRE(event != nullptr);
+  std::size_t resources = 0, entries = 0;
+  const auto* result = rd_kafka_event_DescribeConfigs_result(event);
+  const auto* const* found = rd_kafka_DescribeConfigs_result_resources(result, &resources);
+  REQUIRE(resources == 1);
+  const auto* const* list = rd_kafka_ConfigResource_configs(found[0], &entries);
+  std::string value;
+  for (std::size_t i = 0; i < entries; ++i)
+    if (setting == rd_kafka_ConfigEntry_name(list[i])) value = rd_kafka_ConfigEntry_value(list[i]);
+  rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_ConfigResource_destroy(request);
+  return value;
 }
 
 }  // namespace
@@ -212,24 +275,18 @@ TEST_CASE("records freed by retention before they were read are a named gap", "[
       if (record.position.offset == 1)
         REQUIRE(reader->commit(Topic::blocks, record.position.partition, 2).ok());
   }
-  // What retention does, done at once.
-  auto conf = make_conf({{"bootstrap.servers", options.url.substr(8)}}, {});
-  auto admin = make_client(RD_KAFKA_PRODUCER, std::move(conf).value());
-  const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(list.get(), (options.topic_prefix + ".blocks").c_str(), 3)->offset = 7;
-  rd_kafka_DeleteRecords_t* request = rd_kafka_DeleteRecords_new(list.get());
-  rd_kafka_queue_t* queue = rd_kafka_queue_new(admin->get());
-  rd_kafka_DeleteRecords(admin->get(), &request, 1, nullptr, queue);
-  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
-  REQUIRE(event != nullptr);
-  CHECK(rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR);
-  rd_kafka_event_destroy(event);
-  rd_kafka_queue_destroy(queue);
-  rd_kafka_DeleteRecords_destroy(request);
+  free_below(options, Topic::blocks, 3, 7);
 
   const auto reader = open_reader(options);
+  std::vector<LogGap> gaps;
+  reader->on_gap = [&](const LogGap& gap) { gaps.push_back(gap); };
   std::vector<Error> errors;
   const auto records = read(*reader, 3 * 8 + 3, &errors);
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].topic == Topic::blocks);
+  CHECK(gaps[0].partition == 3);
+  CHECK(gaps[0].first_offset == 2);
+  CHECK(gaps[0].next_offset == 7);
   REQUIRE(errors.size() == 1);
   CHECK(errors[0].code == Errc::out_of_range);
   CHECK_THAT(errors[0].message, Catch::Contains("partition 3: records 2 to 7"));
@@ -251,6 +308,111 @@ TEST_CASE("a reader finds a topic that is made after it", "[kafka]") {
   CHECK_FALSE(reader->caught_up());
   write(*open_writer(options), 0, 4, 100);
   CHECK(read(*reader, 4).size() == 4);
+}
+
+TEST_CASE("a follower reads a topic whole, makes it when it is missing and notices new partitions",
+          "[kafka]") {
+  LogOptions options = fresh_options();
+  options.partitions = 2;
+  options.kept_for = std::chrono::hours(1);
+  options.kept_bytes_max = 10'000'000;
+  const auto follower = open_log_follower(options, "collector", {Topic::receipts, Topic::ledger});
+  REQUIRE(follower.ok());
+  for (int i = 0; i < 100 && !(*follower)->caught_up(); ++i)
+    CHECK_FALSE((*(*follower)->poll(milliseconds(100))).has_value());
+  CHECK((*follower)->caught_up());
+  CHECK(topic_setting(options, Topic::receipts, "cleanup.policy") == "delete");
+  CHECK(topic_setting(options, Topic::receipts, "retention.ms") == "3600000");
+  CHECK(topic_setting(options, Topic::receipts, "retention.bytes") == "5000000");
+  CHECK(topic_setting(options, Topic::ledger, "cleanup.policy") == "compact");
+
+  const auto produce = [&](std::uint32_t partitions, int count) {
+    const auto writer = open_log_writer(options, {Topic::receipts});
+    REQUIRE(writer.ok());
+    CHECK(*(*writer)->partition_count(Topic::receipts) == partitions);
+    for (int i = 0; i < count; ++i)
+      REQUIRE((*writer)
+                  ->produce(Topic::receipts, static_cast<std::uint32_t>(i) % partitions, "r",
+                            value_of(1, 100), {})
+                  .ok());
+    REQUIRE((*writer)->flush(seconds(20)).ok());
+  };
+  produce(2, 10);
+  CHECK(read(**follower, 10).size() == 10);
+  add_partitions(options, Topic::receipts, 4);
+  produce(4, 8);
+  CHECK(read(**follower, 8).size() == 8);
+  const auto late = open_log_follower(options, "collector", {Topic::receipts});
+  REQUIRE(late.ok());
+  CHECK(read(**late, 18).size() == 18);
+}
+
+TEST_CASE("a log shorter than what was committed is read from its oldest record, and this is said",
+          "[kafka]") {
+  const LogOptions options = fresh_options();
+  write(*open_writer(options), 0, 8, 100);
+  {  // as an unclean leader election leaves it
+    auto conf = make_conf({{"bootstrap.servers", options.url.substr(8)}, {"group.id", "sink"}}, {});
+    const KafkaClient member = std::move(*make_client(RD_KAFKA_CONSUMER, std::move(conf).value()));
+    const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
+    rd_kafka_topic_partition_list_add(list.get(), (options.topic_prefix + ".blocks").c_str(), 1)->offset =
+        1000;
+    REQUIRE(rd_kafka_commit(member.get(), list.get(), 0) == RD_KAFKA_RESP_ERR_NO_ERROR);
+  }
+  const auto reader = open_reader(options);
+  int gaps = 0;
+  reader->on_gap = [&](const LogGap&) { ++gaps; };
+  std::vector<Error> errors;
+  CHECK(read(*reader, 8, &errors).size() == 8);
+  CHECK(gaps == 0);  // nothing is lost that this group had not read
+  REQUIRE(errors.size() == 1);
+  CHECK_THAT(errors[0].message, Catch::Contains("partition 1: the log ends before offset 1000"));
+}
+
+TEST_CASE("a member that returns under its name keeps its partitions, without a rebalance", "[kafka]") {
+  LogOptions options = fresh_options();
+  write(*open_writer(options), 0, 4, 100);
+  const auto named = [&](const std::string& member) {
+    LogOptions o = options;
+    o.member = member;
+    return open_reader(o);
+  };
+  std::set<std::int32_t> first_has, second_has;
+  int second_changes = 0;
+  auto first = named("one");
+  auto second = named("two");
+  first->on_assigned = [&](Topic, std::int32_t p) { first_has.insert(p); };
+  first->on_revoked = [&](Topic, std::int32_t p) { first_has.erase(p); };
+  second->on_assigned = [&](Topic, std::int32_t p) { second_has.insert(p), ++second_changes; };
+  second->on_revoked = [&](Topic, std::int32_t p) { second_has.erase(p), ++second_changes; };
+  for (int i = 0; i < 400 && (first_has.size() != 2 || second_has.size() != 2); ++i) {
+    CHECK(first->poll(milliseconds(25)).ok());
+    CHECK(second->poll(milliseconds(25)).ok());
+  }
+  REQUIRE(first_has.size() == 2);
+  REQUIRE(second_has.size() == 2);
+  const auto had = first_has;
+  second_changes = 0;
+  first.reset();
+  first_has.clear();
+  first = named("one");
+  first->on_assigned = [&](Topic, std::int32_t p) { first_has.insert(p); };
+  for (int i = 0; i < 400 && first_has.size() != 2; ++i) {
+    CHECK(first->poll(milliseconds(25)).ok());
+    CHECK(second->poll(milliseconds(25)).ok());
+  }
+  CHECK(first_has == had);
+  CHECK(second_changes == 0);
+
+  // Twice the same name: the older one is out, and says so.
+  const auto thief = named("one");
+  Errc code = Errc::stopped;
+  for (int i = 0; i < 400 && code == Errc::stopped; ++i) {
+    CHECK(thief->poll(milliseconds(25)).ok());
+    const auto record = first->poll(milliseconds(25));
+    if (!record.ok()) code = record.error().code;
+  }
+  CHECK(code == Errc::refused);
 }
 
 }  // namespace ff::transport
