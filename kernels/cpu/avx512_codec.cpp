@@ -23,78 +23,87 @@ constexpr std::size_t kStripPixels =
 
 std::size_t padded(std::size_t pixels) noexcept { return (pixels + kLanes - 1) / kLanes * kLanes + kPadding; }
 
-bool direct(const LevelCodec& codec, const FrameShape& shape, std::size_t stride) noexcept {
-  return codec.identity() && dtype_bytes(shape.dtype) == 2 && stride == shape.row_bytes();
+// A frame's pixels are its levels as they lie.
+template <typename Level>
+bool direct(const LevelCodec& codec, const FrameView& frame) noexcept {
+  return codec.identity() && dtype_bytes(frame.shape.dtype) == sizeof(Level) &&
+         frame.row_stride_bytes == frame.shape.row_bytes();
 }
 
 // symbols = context << 8 | token, kIdleSymbol where nothing is coded.
-void tokenize_row(const std::uint16_t* levels, const std::uint16_t* bases, std::size_t cols,
+template <typename Level>
+void tokenize_row(const Level* levels, const Level* bases, std::size_t cols,
                   std::uint16_t* symbols) noexcept {
-  const __m512i low_bits = _mm512_set1_epi16(15), escape = _mm512_set1_epi16(255);
-  const __m512i keep = _mm512_set1_epi16(static_cast<short>(0xff00));
+  const __m512i low_bits = set16(15), keep = set16(0xff00);
   for (std::size_t i = 0; i < cols; i += 32) {
-    const __mmask32 valid = tail_mask(cols - i);
-    const __m512i level = _mm512_maskz_loadu_epi16(valid, levels + i);
     const __m512i context = _mm512_loadu_si512(symbols + i);
-    const __m512i high = _mm512_srlv_epi16(level, _mm512_and_si512(context, low_bits));
     const __mmask32 active = ~_mm512_movepi16_mask(context);
-    const __m512i distance = _mm512_sub_epi16(high, _mm512_loadu_si512(bases + i));
-    const __m512i token = _mm512_maskz_min_epu16(active, distance, escape);
-    _mm512_storeu_si512(symbols + i, _mm512_or_si512(_mm512_and_si512(context, keep), token));
+    const __m512i token =
+        tokens_of(levels + i, tail_mask(cols - i), bases + i, _mm512_and_si512(context, low_bits));
+    const __m512i symbol =
+        _mm512_or_si512(_mm512_and_si512(context, keep), _mm512_maskz_mov_epi16(active, token));
+    _mm512_storeu_si512(symbols + i, symbol);
   }
 }
 
-}  // namespace
+// Symbols of a frame's pixels, and an idle group behind them. Where pixels are not levels, `levels` gets these.
+template <typename Level>
+TokenFrame<Level> tokenize_frame(const FrameView& frame, const LevelCodec& codec, RowPredictor& predictor,
+                                 std::vector<Level>& bases, std::uint16_t* symbols, Level* levels) {
+  const std::size_t pixels = frame.shape.pixels(), cols = frame.shape.cols;
+  const auto* coded = levels == nullptr ? reinterpret_cast<const Level*>(frame.pixels) : levels;
+  for (std::uint32_t row = 0; row < frame.shape.rows; ++row) {
+    const std::size_t at = std::size_t{row} * cols;
+    if (levels != nullptr) codec.levels_of_row(frame.row(row), cols, levels + at);
+    predictor.predict_row(row, symbols + at, bases.data());
+    tokenize_row(coded + at, bases.data(), cols, symbols + at);
+    predictor.learn_row(row, coded + at);
+  }
+  std::fill_n(symbols + pixels, kLanes, kInactive);
+  predictor.end_frame();
+  return {symbols, coded};
+}
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
+template <typename Level>
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
                                                                     const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
-  const GroupSetup& group = coding.group;
-  thread_local Scratch<std::uint16_t> symbol_memory, level_memory, word_memory;
+  thread_local Scratch<std::uint16_t> symbol_memory, word_memory;
+  thread_local Scratch<Level> level_memory;
   PredictorState& state = *body.predictor;
-  const FrameShape& tile = body.shape;
-  const std::size_t pixels = tile.pixels(), stride = padded(pixels);
+  const std::size_t pixels = body.shape.pixels(), stride = padded(pixels), streams = coding.group.streams;
   std::uint16_t* symbols = symbol_memory.get(stride * frames.size());
-  const bool all_direct = std::ranges::all_of(
-      frames, [&](const FrameView& frame) { return direct(state.codec, tile, frame.row_stride_bytes); });
-  std::uint16_t* levels = all_direct ? nullptr : level_memory.get(stride * frames.size());
-  RowPredictor predictor(tile, state, group);
-  std::vector<std::uint16_t> bases(tile.cols + kPadding);
-  std::vector<TokenFrame> tokens;
+  const bool all_direct =
+      std::ranges::all_of(frames, [&](const FrameView& frame) { return direct<Level>(state.codec, frame); });
+  Level* levels = all_direct ? nullptr : level_memory.get(stride * frames.size());
+  RowPredictor predictor(body.shape, state, coding.group);
+  std::vector<Level> bases(body.shape.cols + kPadding);
+  std::vector<TokenFrame<Level>> tokens;
   for (std::size_t t = 0; t < frames.size(); ++t) {
-    std::uint16_t* frame_symbols = symbols + t * stride;
-    const auto* frame_levels =
-        all_direct ? reinterpret_cast<const std::uint16_t*>(frames[t].pixels) : levels + t * stride;
-    for (std::uint32_t row = 0; row < tile.rows; ++row) {
-      const std::size_t at = std::size_t{row} * tile.cols;
-      if (!all_direct) state.codec.levels_of_row(frames[t].row(row), tile.cols, levels + t * stride + at);
-      predictor.predict_row(row, frame_symbols + at, bases.data());
-      tokenize_row(frame_levels + at, bases.data(), tile.cols, frame_symbols + at);
-      predictor.learn_row(row, frame_levels + at);
-    }
-    std::fill_n(frame_symbols + pixels, kLanes, kInactive);
-    predictor.end_frame();
-    tokens.push_back({frame_symbols, frame_levels});
+    tokens.push_back(tokenize_frame(frames[t], state.codec, predictor, bases, symbols + t * stride,
+                                    all_direct ? nullptr : levels + t * stride));
   }
-  const std::size_t frame_words = (pixels / kLanes / group.streams + 2) * 2 * kLanes;
+  const std::size_t frame_words = (pixels / kLanes / streams + 2) * kGroupWords<Level>;
   const std::size_t words_max = bytes_max / 2 + frame_words + 2 * kLanes;
-  StreamEncoder encoder(*state.tables, state.setup.levels.level_bits, group.streams, words_max,
-                        word_memory.get(group.streams * words_max));
+  StreamEncoder encoder(*state.tables, state.setup.levels.level_bits, streams, words_max,
+                        word_memory.get(streams * words_max));
   for (std::size_t t = frames.size(); t-- > 0;) {
     if (!encoder.put_frame(tokens[t], pixels)) return std::nullopt;
   }
   return encoder.finish();
 }
 
-Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  thread_local Scratch<std::uint16_t> context_memory, base_memory, level_memory;
+template <typename Level>
+Status decode_typed(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  thread_local Scratch<std::uint16_t> context_memory;
+  thread_local Scratch<Level> base_memory, level_memory;
   PredictorState& state = *body.predictor;
   const FrameShape& tile = body.shape;
   const std::size_t pixels = tile.pixels(), groups = (pixels + kLanes - 1) / kLanes, cols = tile.cols;
   std::uint16_t* contexts = context_memory.get(padded(pixels));
-  std::uint16_t* bases = base_memory.get(padded(pixels));
-  std::uint16_t* levels = level_memory.get(padded(pixels));
+  Level* bases = base_memory.get(padded(pixels));
+  Level* levels = level_memory.get(padded(pixels));
   const auto strip_rows =
       static_cast<std::uint32_t>(std::clamp<std::size_t>(kStripPixels / cols, 1, tile.rows));
   RowPredictor predictor(tile, state, payload.group);
@@ -108,7 +117,7 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
       for (; row < strip_end; ++row) predictor.predict_row(row, contexts + row * cols, bases + row * cols);
       const bool last_strip = row == tile.rows;
       if (last_strip) std::fill_n(contexts + pixels, kLanes, kInactive);
-      if (last_strip) std::fill_n(bases + pixels, kLanes, std::uint16_t{0});
+      if (last_strip) std::fill_n(bases + pixels, kLanes, Level{0});
       const std::size_t whole = row * cols / kLanes;
       const std::size_t ready = last_strip ? groups : whole, at = decoded_groups * kLanes;
       decoder.get_groups(decoded_groups, ready - decoded_groups, contexts + at, bases + at, levels + at);
@@ -125,6 +134,23 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
   if (!decoder.ended_cleanly())
     return fail(Errc::malformed, "block: the lanes do not end where their coding began");
   return {};
+}
+
+}  // namespace
+
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
+                                                                    const GroupCoding& coding,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
+  const bool wide = body.predictor->setup.levels.level_bits == 32;
+  return wide ? encode_typed<std::uint32_t>(body, coding, frames, bytes_max)
+              : encode_typed<std::uint16_t>(body, coding, frames, bytes_max);
+}
+
+Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  const bool wide = body.predictor->setup.levels.level_bits == 32;
+  return wide ? decode_typed<std::uint32_t>(body, payload, frames)
+              : decode_typed<std::uint16_t>(body, payload, frames);
 }
 
 }  // namespace ff::kernels::cpu::avx512

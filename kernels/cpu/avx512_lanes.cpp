@@ -18,8 +18,7 @@
 namespace ff::kernels::cpu::avx512 {
 namespace {
 
-constexpr std::size_t kGroupWordsMax = 2 * kLanes;  // a group gives at most one token and one raw word a lane
-constexpr std::size_t kOverread = 64;               // words a vector may read behind the last
+constexpr std::size_t kOverread = 64;  // words a vector may read behind the last
 
 }  // namespace
 
@@ -35,7 +34,7 @@ std::vector<std::uint32_t> encoder_entries(const ContextTables& tables, std::uin
     std::uint32_t start = 0;
     for (std::size_t s = 0; s < kSymbols; ++s) {
       const std::uint32_t f = tables.frequencies[c][s];
-      const std::uint32_t k = s == kEscape ? level_bits : raw_bits[c];
+      const std::uint32_t k = s == kEscape ? std::min<std::uint32_t>(level_bits, kStepBits) : raw_bits[c];
       entries[c * kSymbols + s] = f << 17 | k << 12 | start;
       start += f;
     }
@@ -71,8 +70,8 @@ StreamEncoder::StreamEncoder(const ContextTables& tables, std::uint8_t level_bit
   }
 }
 
-template <std::size_t kStreams>
-void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noexcept {
+template <std::size_t kStreams, typename Level>
+void StreamEncoder::put_groups(const TokenFrame<Level>& frame, std::size_t groups) noexcept {
   Half x[kStreams][2];
   std::uint16_t* out[kStreams];
   for (std::size_t s = 0; s < kStreams; ++s) {
@@ -88,10 +87,11 @@ void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noex
       const std::size_t at = (g - kStreams + s) * kLanes;
       const Half high = look_up(entries, frame.symbols + at + 16);
       const Half low = look_up(entries, frame.symbols + at);
-      const Half high_bits = raw_bits_of(high), low_bits = raw_bits_of(low);
-      if (_mm512_test_epi32_mask(high_bits, high_bits) | _mm512_test_epi32_mask(low_bits, low_bits)) {
-        x[s][1] = put_raw(x[s][1], load16(frame.levels + at + 16), high_bits, out[s]);
-        x[s][0] = put_raw(x[s][0], load16(frame.levels + at), low_bits, out[s]);
+      const Half raw_bits[2] = {raw_bits_of(low), raw_bits_of(high)};
+      if (_mm512_test_epi32_mask(raw_bits[0], raw_bits[0]) |
+          _mm512_test_epi32_mask(raw_bits[1], raw_bits[1])) {
+        const Half level[2] = {load_levels(frame.levels + at), load_levels(frame.levels + at + 16)};
+        put_raw_steps<Level>(x[s], level, raw_bits, out[s]);
       }
       x[s][1] = put_token(x[s][1], high, 0xffff, bits, out[s]);
       x[s][0] = put_token(x[s][0], low, 0xffff, bits, out[s]);
@@ -105,12 +105,12 @@ void StreamEncoder::put_groups(const TokenFrame& frame, std::size_t groups) noex
 }
 
 // The same one by one, for a frame's last groups: levels end with the pixels.
-template <std::size_t kStreams>
-void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std::size_t last,
+template <std::size_t kStreams, typename Level>
+void StreamEncoder::put_checked(const TokenFrame<Level>& frame, std::size_t first, std::size_t last,
                                 std::size_t pixels) noexcept {
   for (std::size_t g = last; g-- > first;) {
     const std::size_t s = g % kStreams;
-    Half entry[2], level[2], x[2];
+    Half entry[2], level[2], raw_bits[2], x[2];
     __mmask16 active[2];
     for (std::size_t h = 0; h < 2; ++h) {
       const std::size_t at = g * kLanes + 16 * h;
@@ -119,29 +119,31 @@ void StreamEncoder::put_checked(const TokenFrame& frame, std::size_t first, std:
       active[h] =
           static_cast<__mmask16>(_mm512_testn_epi32_mask(symbol, set32(0x8000)) & ((1u << there) - 1u));
       entry[h] = _mm512_mask_i32gather_epi32(set32(1u << 17), active[h], symbol, entries_.data(), 4);
-      level[h] = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(active[h], frame.levels + at));
+      level[h] = load_levels(active[h], frame.levels + at);
+      raw_bits[h] = raw_bits_of(entry[h]);
       x[h] = _mm512_load_si512(&states_[s][16 * h]);
     }
-    for (const std::size_t h : {1u, 0u}) x[h] = put_raw(x[h], level[h], raw_bits_of(entry[h]), write_[s]);
+    put_raw_steps<Level>(x, level, raw_bits, write_[s]);
     for (const std::size_t h : {1u, 0u})
       x[h] = put_token(x[h], entry[h], active[h], set32(probability_bits_), write_[s]);
     for (std::size_t h = 0; h < 2; ++h) _mm512_store_si512(&states_[s][16 * h], x[h]);
   }
 }
 
-template <std::size_t kStreams>
-void StreamEncoder::put_all(const TokenFrame& frame, std::size_t pixels) noexcept {
+template <std::size_t kStreams, typename Level>
+void StreamEncoder::put_all(const TokenFrame<Level>& frame, std::size_t pixels) noexcept {
   const std::size_t groups = (pixels + kLanes - 1) / kLanes;
   const std::size_t whole = pixels / kLanes / kStreams * kStreams;
   put_checked<kStreams>(frame, whole, groups, pixels);
   if (whole != 0) put_groups<kStreams>(frame, whole);
 }
 
-bool StreamEncoder::put_frame(const TokenFrame& frame, std::size_t pixels) {
+template <typename Level>
+bool StreamEncoder::put_frame(const TokenFrame<Level>& frame, std::size_t pixels) {
   const std::size_t groups_per_stream = (pixels + kLanes - 1) / kLanes / streams_ + 1;
   for (std::size_t s = 0; s < streams_; ++s) {
     const auto room = static_cast<std::size_t>(write_[s] - (memory_ + s * words_max_));
-    if (room < groups_per_stream * kGroupWordsMax + 2 * kLanes) return false;
+    if (room < groups_per_stream * kGroupWords<Level> + 2 * kLanes) return false;
   }
   switch (streams_) {
     case 1: put_all<1>(frame, pixels); break;
@@ -151,6 +153,9 @@ bool StreamEncoder::put_frame(const TokenFrame& frame, std::size_t pixels) {
   }
   return true;
 }
+
+template bool StreamEncoder::put_frame(const TokenFrame<std::uint16_t>&, std::size_t);
+template bool StreamEncoder::put_frame(const TokenFrame<std::uint32_t>&, std::size_t);
 
 std::vector<std::vector<std::uint16_t>> StreamEncoder::finish() {
   std::vector<std::vector<std::uint16_t>> words(streams_);
@@ -172,7 +177,7 @@ StreamDecoder::StreamDecoder(const ContextTables& tables, std::uint8_t level_bit
   for (std::size_t s = 0; s < streams_; ++s) {
     // A copy with zeros behind it: a hostile string may make every group ask for more than there is.
     const std::size_t count = streams[s].size() / 2;
-    words_[s].assign(count + kGroupWordsMax + kOverread, 0);
+    words_[s].assign(count + kGroupWords<std::uint32_t> + kOverread, 0);
     std::memcpy(words_[s].data(), streams[s].data(), 2 * count);
     std::memcpy(states_[s].data(), streams[s].data(), 4 * kLanes);
     ran_out_ = ran_out_ || std::ranges::any_of(states_[s], [](std::uint32_t x) { return x < kLaneStart; });
@@ -181,9 +186,9 @@ StreamDecoder::StreamDecoder(const ContextTables& tables, std::uint8_t level_bit
   }
 }
 
-template <std::size_t kStreams>
+template <std::size_t kStreams, typename Level>
 void StreamDecoder::get_run(std::size_t first_stream, std::size_t groups, const std::uint16_t* contexts,
-                            const std::uint16_t* bases, std::uint16_t* levels) noexcept {
+                            const Level* bases, Level* levels) noexcept {
   Half x[kStreams][2];
   const std::uint16_t* in[kStreams];
   std::size_t stream[kStreams];
@@ -193,7 +198,7 @@ void StreamDecoder::get_run(std::size_t first_stream, std::size_t groups, const 
     x[s][1] = _mm512_load_si512(&states_[stream[s]][16]);
     in[s] = read_[stream[s]];
   }
-  const Half escape = set32(kEscape), escape_bits = set32(level_bits_);
+  const Half escape = set32(kEscape), escape_bits = set32(std::min(level_bits_, kStepBits));
   const Half probability_bits = set32(probability_bits_);
   for (std::size_t g = 0; g != groups; g += kStreams) {
 #pragma GCC unroll 4
@@ -217,12 +222,17 @@ void StreamDecoder::get_run(std::size_t first_stream, std::size_t groups, const 
           raw[h] = _mm512_andnot_si512(_mm512_sllv_epi32(set32(~0u), bits[h]), x[s][h]);
           x[s][h] = refill(_mm512_srlv_epi32(x[s][h], bits[h]), in[s]);
         }
+        if constexpr (sizeof(Level) == 4) {
+          if (escaped[0] | escaped[1]) [[unlikely]] {
+            for (std::size_t h = 0; h < 2; ++h) get_second_step(x[s][h], raw[h], escaped[h], in[s]);
+          }
+        }
       }
       for (std::size_t h = 0; h < 2; ++h) {
-        const Half high = _mm512_add_epi32(token[h], load16(bases + at + 16 * h));
+        const Half high = _mm512_add_epi32(token[h], load_levels(bases + at + 16 * h));
         Half level = _mm512_or_si512(_mm512_sllv_epi32(high, bits[h]), raw[h]);
         level = _mm512_mask_mov_epi32(level, escaped[h], raw[h]);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(levels + at + 16 * h), _mm512_cvtepi32_epi16(level));
+        store_levels(levels + at + 16 * h, level);
       }
       if (in[s] > end_[stream[s]]) [[unlikely]] {
         in[s] = end_[stream[s]];
@@ -237,8 +247,9 @@ void StreamDecoder::get_run(std::size_t first_stream, std::size_t groups, const 
   }
 }
 
+template <typename Level>
 void StreamDecoder::get_groups(std::size_t first, std::size_t count, const std::uint16_t* contexts,
-                               const std::uint16_t* bases, std::uint16_t* levels) noexcept {
+                               const Level* bases, Level* levels) noexcept {
   const std::size_t stream = first % streams_, whole = count / streams_ * streams_;
   switch (streams_) {
     case 1: get_run<1>(stream, whole, contexts, bases, levels); break;
@@ -252,6 +263,11 @@ void StreamDecoder::get_groups(std::size_t first, std::size_t count, const std::
     get_run<1>(stream + g, 1, contexts + at, bases + at, levels + at);
   }
 }
+
+template void StreamDecoder::get_groups(std::size_t, std::size_t, const std::uint16_t*, const std::uint16_t*,
+                                        std::uint16_t*) noexcept;
+template void StreamDecoder::get_groups(std::size_t, std::size_t, const std::uint16_t*, const std::uint32_t*,
+                                        std::uint32_t*) noexcept;
 
 bool StreamDecoder::ended_cleanly() const noexcept {
   for (std::size_t s = 0; s < streams_; ++s) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of phase planes in AVX-512, in three passes that each keep their constants in registers: expectation, scale,
-// context.
+// Rows of phase planes in AVX-512: what is expected, with which scale, and how the state learns, in passes that each
+// keep their constants in registers. Contexts and levels: avx512_phase_levels.cpp.
 #include "kernels/cpu/avx512_phase_rows.hpp"
 
 #include <algorithm>
@@ -16,12 +16,9 @@
 namespace ff::kernels::cpu::avx512 {
 namespace {
 
-constexpr std::uint16_t kResidualBit = 0x8000, kSplitBit = 0x4000;  // of a bucket entry
-
 using Vector = __m512i;
 using Past = RowInputs::Past;
 
-inline Vector set16(std::uint32_t value) noexcept { return _mm512_set1_epi16(static_cast<short>(value)); }
 inline Vector set32(std::int32_t value) noexcept { return _mm512_set1_epi32(value); }
 inline Vector load(const std::uint16_t* p) noexcept { return _mm512_loadu_si512(p); }
 inline Vector mean(Vector a, Vector b) noexcept { return _mm512_avg_epu16(a, b); }
@@ -48,32 +45,6 @@ struct Sum {
 };
 
 inline Vector start_of(std::int16_t bias) noexcept { return set32(bias * kMixOne + kMixOne / 2); }
-
-// A table by bucket of a key, looked up by permutes.
-struct BucketTable {
-  Vector low0, low1, mid0, mid1, high0, high1, top;
-
-  explicit BucketTable(const EntryTable& t) noexcept
-      : low0(load(&t[0])),
-        low1(load(&t[32])),
-        mid0(load(&t[64])),
-        mid1(load(&t[96])),
-        high0(load(&t[128])),
-        high1(load(&t[160])),
-        top(load(&t[192])) {}
-
-  [[nodiscard]] Vector at(Vector key) const noexcept {
-    Vector entry = _mm512_permutex2var_epi16(low0, _mm512_srli_epi16(key, 2), low1);
-    const __mmask32 above_low = _mm512_cmpge_epu16_mask(key, set16(256));
-    if (above_low == 0) return entry;
-    const Vector mid = _mm512_permutex2var_epi16(mid0, _mm512_srli_epi16(key, 5), mid1);
-    const Vector high = _mm512_permutex2var_epi16(high0, _mm512_srli_epi16(key, 7), high1);
-    entry = _mm512_mask_mov_epi16(entry, above_low, mid);
-    entry = _mm512_mask_mov_epi16(entry, _mm512_cmpge_epu16_mask(key, set16(2048)), high);
-    const __mmask32 above_high = _mm512_cmpge_epu16_mask(key, set16(8192));
-    return _mm512_mask_permutexvar_epi16(entry, above_high, _mm512_srli_epi16(key, 10), top);
-  }
-};
 
 inline Vector pair_mean(const std::uint16_t* left) noexcept { return mean(load(left), load(left + 1)); }
 inline Vector edge_mean(const RowAround& n, std::size_t i) noexcept {
@@ -146,28 +117,10 @@ inline Vector moved(Vector value, Vector to, Vector share) noexcept {
   return _mm512_add_epi16(value, _mm512_mulhrs_epi16(_mm512_sub_epi16(to, value), share));
 }
 
-// The low words of two registers' double words.
-inline Vector narrow(Vector low, Vector high) noexcept {
-  return _mm512_inserti64x4(_mm512_castsi256_si512(_mm512_cvtepi32_epi16(low)), _mm512_cvtepi32_epi16(high),
-                            1);
-}
-
-inline Vector widened(const std::uint16_t* p) noexcept {
-  return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-}
-
 }  // namespace
 
 PhaseRows::PhaseRows(const PredictorState& state, const GroupSetup& group)
-    : state_(state), group_(group), roots_(root_table(state.setup.up)) {
-  const auto buckets = bucket_entries(*state.tables);
-  for (std::size_t b = 0; b < kBuckets; ++b) {
-    entries_[b] = static_cast<std::uint16_t>(buckets[b].first_context | buckets[b].raw_bits << 8 |
-                                             (buckets[b].residual ? kResidualBit : 0) |
-                                             (buckets[b].split ? kSplitBit : 0));
-    any_split_ = any_split_ || buckets[b].split;
-  }
-}
+    : state_(state), group_(group), entries_(*state.tables), roots_(root_table(state.setup.up)) {}
 
 void PhaseRows::begin_frame() noexcept {
   mean_gain_ = gain(state_.frames, group_.mean_frames);
@@ -200,76 +153,24 @@ void PhaseRows::spread(const RowInputs& in, const PlaneMix& mix, std::size_t wid
   }
 }
 
-// §6.3. Source rate: by expectation, split by the ratio; source scale: by scale, split by the fraction.
-template <bool kByRate>
-void PhaseRows::contexts_of(std::size_t width, const std::uint32_t* idle,
-                            const RowBuffers& out) const noexcept {
-  const PredictorSetup& setup = state_.setup;
-  const BucketTable entries(entries_);
-  const Vector half = set16(setup.up == 0 ? 0u : 1u << (setup.up - 1));
-  const __m128i up = _mm_cvtsi32_si128(setup.up), down = _mm_cvtsi32_si128(setup.down);
-  const __m128i fraction_shift = _mm_cvtsi32_si128(setup.up < 2 ? 0 : setup.up - 2);
-  for (std::size_t i = 0; i < width; i += 32) {
-    const Vector want = load(out.expected + i);
-    const Vector entry = entries.at(kByRate ? want : load(&spread_[i]));
-    const __mmask32 residual = _mm512_movepi16_mask(entry);
-    const Vector raw_bits = _mm512_and_si512(_mm512_srli_epi16(entry, 8), set16(15));
-    Vector context = _mm512_and_si512(entry, set16(63)), rounding = half;
-    if (any_split_) {
-      const __mmask32 split = _mm512_test_epi16_mask(entry, set16(kSplitBit));
-      if constexpr (kByRate) {
-        context = _mm512_mask_add_epi16(context, split, context, load(&spread_[i]));
-      } else {
-        const Vector fraction = _mm512_and_si512(_mm512_srl_epi16(want, fraction_shift), set16(3));
-        context = _mm512_mask_add_epi16(context, split, context, fraction);
-        rounding = _mm512_maskz_mov_epi16(~split, half);
-      }
-    }
-    const Vector predicted = _mm512_sll_epi16(_mm512_srl_epi16(_mm512_add_epi16(want, rounding), up), down);
-    const Vector base = _mm512_sub_epi16(_mm512_srlv_epi16(predicted, raw_bits), set16(128));
-    const Vector word = _mm512_or_si512(_mm512_slli_epi16(context, 8), raw_bits);
-    _mm512_storeu_si512(out.bases + i, _mm512_maskz_mov_epi16(residual, base));
-    _mm512_storeu_si512(out.contexts + i, _mm512_mask_mov_epi16(word, idle[i / 32], set16(kInactive)));
-  }
-}
-
 template <RowInputs::Past kPast>
-void PhaseRows::predict_with(const RowInputs& in, const PlaneMix& mix, std::size_t width,
-                             const std::uint32_t* idle, const RowBuffers& out) noexcept {
-  const bool by_rate = state_.setup.source == ContextSource::rate;
-  expectation_of<kPast>(in, mix, width, out.expected);
-  if (!by_rate) {
-    spread<kPast, false>(in, mix, width, out.expected);
-    contexts_of<false>(width, idle, out);
-  } else {
-    if (any_split_) spread<kPast, true>(in, mix, width, out.expected);
-    contexts_of<true>(width, idle, out);
+void PhaseRows::expect_with(const RowInputs& in, const PlaneMix& mix, std::size_t width,
+                            std::uint16_t* expected) noexcept {
+  expectation_of<kPast>(in, mix, width, expected);
+  if (!by_rate()) {
+    spread<kPast, false>(in, mix, width, expected);
+  } else if (entries_.any_split) {
+    spread<kPast, true>(in, mix, width, expected);
   }
 }
 
-void PhaseRows::predict(const RowInputs& in, const PlaneMix& mix, std::size_t width,
-                        const std::uint32_t* idle, const RowBuffers& out) noexcept {
+void PhaseRows::expect(const RowInputs& in, const PlaneMix& mix, std::size_t width,
+                       std::uint16_t* expected) noexcept {
   if (spread_.size() < width) spread_.resize(width);
   switch (in.past) {
-    case Past::none: predict_with<Past::none>(in, mix, width, idle, out); break;
-    case Past::around: predict_with<Past::around>(in, mix, width, idle, out); break;
-    case Past::means: predict_with<Past::means>(in, mix, width, idle, out); break;
-  }
-}
-
-void PhaseRows::settle(const std::uint16_t* levels, const std::uint16_t* expected, std::size_t width,
-                       const std::uint32_t* idle, std::uint16_t* seen, std::uint16_t* miss) const noexcept {
-  const PredictorSetup& setup = state_.setup;
-  const Vector largest = set16(32767u >> setup.up);
-  const Vector last_regular = set16(setup.levels.first_sentinel_level() - 1);
-  const __m128i up = _mm_cvtsi32_si128(setup.up), down = _mm_cvtsi32_si128(setup.down);
-  for (std::size_t i = 0; i < width; i += 32) {
-    const Vector level = load(levels + i), want = load(expected + i);
-    const __mmask32 counts = _mm512_mask_cmple_epu16_mask(~idle[i / 32], level, last_regular);
-    const Vector cut = _mm512_sll_epi16(_mm512_min_epu16(_mm512_srl_epi16(level, down), largest), up);
-    const Vector now = _mm512_mask_mov_epi16(want, counts, cut);
-    _mm512_storeu_si512(seen + i, now);
-    _mm512_storeu_si512(miss + i, _mm512_abs_epi16(_mm512_sub_epi16(now, want)));
+    case Past::none: expect_with<Past::none>(in, mix, width, expected); break;
+    case Past::around: expect_with<Past::around>(in, mix, width, expected); break;
+    case Past::means: expect_with<Past::means>(in, mix, width, expected); break;
   }
 }
 
@@ -292,41 +193,6 @@ void PhaseRows::learn(PhasePlaneState& plane, std::uint32_t y, const std::uint16
     _mm512_mask_storeu_epi16(fast_row + i, valid, fast);
     _mm512_mask_storeu_epi16(scale_row + i, valid, scale);
   }
-}
-
-void tokenize(const std::uint16_t* levels, const RowBuffers& row, std::size_t width,
-              std::uint16_t* symbols) noexcept {
-  const Vector low_bits = set16(15), escape = set16(255), keep = set16(0xff00);
-  for (std::size_t i = 0; i < width; i += 32) {
-    const Vector context = load(row.contexts + i);
-    const __mmask32 active = ~_mm512_movepi16_mask(context);
-    const Vector high = _mm512_srlv_epi16(load(levels + i), _mm512_and_si512(context, low_bits));
-    const Vector token = _mm512_maskz_min_epu16(active, _mm512_sub_epi16(high, load(row.bases + i)), escape);
-    _mm512_storeu_si512(symbols + i, _mm512_or_si512(_mm512_and_si512(context, keep), token));
-  }
-}
-
-void split_row(const std::uint16_t* row, std::size_t cols, std::uint16_t* even, std::uint16_t* odd) noexcept {
-  for (std::size_t i = 0; i < cols; i += 64) {
-    const std::size_t left = cols - i;
-    const Vector a = _mm512_maskz_loadu_epi16(tail_mask(left), row + i);
-    const Vector b = _mm512_maskz_loadu_epi16(left > 32 ? tail_mask(left - 32) : 0, row + i + 32);
-    _mm512_storeu_si512(even + i / 2, narrow(a, b));
-    if (left == 1) return;  // an odd row may be a whole vector shorter
-    _mm512_storeu_si512(odd + i / 2, narrow(_mm512_srli_epi32(a, 16), _mm512_srli_epi32(b, 16)));
-  }
-}
-
-void join_row(const std::uint16_t* even, const std::uint16_t* odd, std::size_t cols,
-              std::uint16_t* row) noexcept {
-  std::size_t i = 0;
-  for (; i + 32 <= cols; i += 32) {
-    const Vector pair = _mm512_or_si512(widened(even + i / 2), _mm512_slli_epi32(widened(odd + i / 2), 16));
-    _mm512_storeu_si512(row + i, pair);
-  }
-  if (i == cols) return;
-  const Vector pair = _mm512_or_si512(widened(even + i / 2), _mm512_slli_epi32(widened(odd + i / 2), 16));
-  _mm512_mask_storeu_epi16(row + i, tail_mask(cols - i), pair);
 }
 
 }  // namespace ff::kernels::cpu::avx512

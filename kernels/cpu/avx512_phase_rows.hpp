@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of phase planes in AVX-512: 32 pixels at a time, arithmetic as in kernels/reference/phases.hpp.
+// Rows of phase planes in AVX-512: 32 pixels at a time, arithmetic as in kernels/reference/phases.hpp. `Level` is
+// uint16_t or uint32_t.
 //
 // Data path  level map > [predict, phases] > context > token > lanes
 // Meaning    docs/formats/block.md §6.7 to §6.9. vpavgw is average(), vpmulhrsw is scaled(), vpdpwssd two features of
@@ -13,13 +14,11 @@
 
 namespace ff::kernels::cpu::avx512 {
 
-/// Bucket entries as the vectors want them: context | raw bits << 8 | split << 14 | residual << 15.
-using EntryTable = std::array<std::uint16_t, kBuckets>;
-
 /// Buffers of a row: whole vectors of 32.
+template <typename Level>
 struct RowBuffers {
   std::uint16_t* contexts = nullptr;  ///< context << 8 | raw bits; kInactive where nothing is coded
-  std::uint16_t* bases = nullptr;
+  Level* bases = nullptr;
   std::uint16_t* expected = nullptr;
 };
 
@@ -29,41 +28,53 @@ class PhaseRows {
 
   /// Gains of the next frame.
   void begin_frame() noexcept;
+  template <typename Level>
   void predict(const RowInputs& in, const PlaneMix& mix, std::size_t width, const std::uint32_t* idle,
-               const RowBuffers& out) noexcept;
+               const RowBuffers<Level>& out) noexcept {
+    expect(in, mix, width, out.expected);
+    by_rate() ? contexts_of<true>(width, idle, out) : contexts_of<false>(width, idle, out);
+  }
   /// A row's levels are known: what the state sees of them, and its distance from the expectation.
-  void settle(const std::uint16_t* levels, const std::uint16_t* expected, std::size_t width,
+  template <typename Level>
+  void settle(const Level* levels, const std::uint16_t* expected, std::size_t width,
               const std::uint32_t* idle, std::uint16_t* seen, std::uint16_t* miss) const noexcept;
   /// Moves a row of the state past the frame. Writes `cols` pixels, no more.
   void learn(PhasePlaneState& plane, std::uint32_t y, const std::uint16_t* seen,
              const std::uint16_t* miss) const noexcept;
 
  private:
+  [[nodiscard]] bool by_rate() const noexcept { return state_.setup.source == ContextSource::rate; }
+  /// Expectation and, where contexts depend on it, spread_.
+  void expect(const RowInputs& in, const PlaneMix& mix, std::size_t width, std::uint16_t* expected) noexcept;
   template <RowInputs::Past kPast>
-  void predict_with(const RowInputs& in, const PlaneMix& mix, std::size_t width, const std::uint32_t* idle,
-                    const RowBuffers& out) noexcept;
+  void expect_with(const RowInputs& in, const PlaneMix& mix, std::size_t width,
+                   std::uint16_t* expected) noexcept;
   template <RowInputs::Past kPast, bool kByRate>
   void spread(const RowInputs& in, const PlaneMix& mix, std::size_t width,
               const std::uint16_t* expected) noexcept;
-  template <bool kByRate>
-  void contexts_of(std::size_t width, const std::uint32_t* idle, const RowBuffers& out) const noexcept;
+  template <bool kByRate, typename Level>
+  void contexts_of(std::size_t width, const std::uint32_t* idle, const RowBuffers<Level>& out) const noexcept;
 
   const PredictorState& state_;
   GroupSetup group_;
-  bool any_split_ = false;
+  ContextEntries entries_;
   std::uint32_t mean_gain_ = 0, fast_gain_ = 0, scale_gain_ = 0;
-  alignas(64) EntryTable entries_{}, roots_{};
+  alignas(64) EntryTable roots_{};
   std::vector<std::uint16_t> spread_;  // the scale; with source rate, its ratio to the root
 };
 
 /// symbols = context << 8 | token, kInactive where nothing is coded.
-void tokenize(const std::uint16_t* levels, const RowBuffers& row, std::size_t width,
+template <typename Level>
+void tokenize(const Level* levels, const RowBuffers<Level>& row, std::size_t width,
               std::uint16_t* symbols) noexcept;
 
 /// Every other pixel of a row. `out` buffers are whole vectors.
 void split_row(const std::uint16_t* row, std::size_t cols, std::uint16_t* even, std::uint16_t* odd) noexcept;
+void split_row(const std::uint32_t* row, std::size_t cols, std::uint32_t* even, std::uint32_t* odd) noexcept;
 /// And back; writes `cols` pixels, no more.
 void join_row(const std::uint16_t* even, const std::uint16_t* odd, std::size_t cols,
               std::uint16_t* row) noexcept;
+void join_row(const std::uint32_t* even, const std::uint32_t* odd, std::size_t cols,
+              std::uint32_t* row) noexcept;
 
 }  // namespace ff::kernels::cpu::avx512

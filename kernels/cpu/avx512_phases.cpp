@@ -15,47 +15,50 @@ namespace ff::kernels::cpu::avx512 {
 namespace {
 
 struct Rows {
-  static void split(const std::uint16_t* row, std::size_t cols, std::uint16_t* even,
-                    std::uint16_t* odd) noexcept {
+  template <typename Level>
+  static void split(const Level* row, std::size_t cols, Level* even, Level* odd) noexcept {
     split_row(row, cols, even, odd);
   }
-  static void join(const std::uint16_t* even, const std::uint16_t* odd, std::size_t cols,
-                   std::uint16_t* row) noexcept {
+  template <typename Level>
+  static void join(const Level* even, const Level* odd, std::size_t cols, Level* row) noexcept {
     join_row(even, odd, cols, row);
   }
 };
-using Splitter = FrameSplitter<std::uint16_t, Rows>;
-using Joiner = FrameJoiner<std::uint16_t, Rows>;
 
 // Contexts, bases and expectations of a batch's rows, one after the other.
+template <typename Level>
 class BatchBuffers {
  public:
   explicit BatchBuffers(std::size_t width_max) {
     const std::size_t size = kBatchRows * width_max;
     thread_local Scratch<std::uint16_t> memory;
-    contexts_ = memory.get(3 * size + 32);
-    bases_ = contexts_ + size;
-    expected_ = bases_ + size;
+    thread_local Scratch<Level> base_memory;
+    contexts_ = memory.get(2 * size + 32);
+    expected_ = contexts_ + size;
+    bases_ = base_memory.get(size);
   }
-  [[nodiscard]] RowBuffers at(std::size_t position) const noexcept {
+  [[nodiscard]] RowBuffers<Level> at(std::size_t position) const noexcept {
     return {contexts_ + position, bases_ + position, expected_ + position};
   }
 
  private:
-  std::uint16_t *contexts_, *bases_, *expected_;
+  std::uint16_t *contexts_, *expected_;
+  Level* bases_;
 };
 
 // One frame's levels and symbols in coding order.
+template <typename Level>
 struct CodedFrame {
   std::uint16_t* symbols = nullptr;
-  std::uint16_t* levels = nullptr;
+  Level* levels = nullptr;
   std::size_t positions = 0;
 };
 
+template <typename Level>
 void tokenize_frame(PhaseWalk& walk, PhaseRows& rows, PredictorState& state, const FrameMix& mixes,
-                    const FrameView& frame, const CodedFrame& out) {
-  Splitter splitter(walk, state.codec, frame, out.levels);
-  const BatchBuffers buffers(walk.width_max());
+                    const FrameView& frame, const CodedFrame<Level>& out) {
+  FrameSplitter<Level, Rows> splitter(walk, state.codec, frame, out.levels);
+  const BatchBuffers<Level> buffers(walk.width_max());
   const bool whole = walk.levels() > 1;
   if (whole) splitter.split_whole();
   rows.begin_frame();
@@ -64,7 +67,7 @@ void tokenize_frame(PhaseWalk& walk, PhaseRows& rows, PredictorState& state, con
         if (!whole && 2 * batch.turn < frame.shape.rows) splitter.split_pair(batch.turn);
         for (const PhaseRow& row : batch.span()) {
           const std::size_t width = walk.width(row.plane), at = splitter.row_at(row);
-          const RowBuffers buffer = buffers.at(0);
+          const RowBuffers<Level> buffer = buffers.at(0);
           rows.predict(walk.inputs(row), *mixes[row.plane], width, walk.idle(row), buffer);
           tokenize(out.levels + at, buffer, width, out.symbols + at);
           rows.settle(out.levels + at, buffer.expected, width, walk.idle(row), walk.seen(row),
@@ -77,13 +80,13 @@ void tokenize_frame(PhaseWalk& walk, PhaseRows& rows, PredictorState& state, con
   walk.end_frame();
 }
 
-}  // namespace
-
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
-                                                                     const GroupCoding& coding,
-                                                                     GroupFrames frames,
-                                                                     std::size_t bytes_max) {
-  thread_local Scratch<std::uint16_t> token_memory, word_memory;
+template <typename Level>
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
+                                                                    const GroupCoding& coding,
+                                                                    GroupFrames frames,
+                                                                    std::size_t bytes_max) {
+  thread_local Scratch<std::uint16_t> symbol_memory, word_memory;
+  thread_local Scratch<Level> level_memory;
   PredictorState& state = *body.predictor;
   PhaseWalk walk(body.shape, state);
   PhaseRows rows(state, coding.group);
@@ -91,37 +94,39 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::
   const std::size_t stride =
       std::max(walk.positions(state.frames == 0 ? setup.key_levels : setup.later_levels),
                walk.positions(setup.later_levels));
-  std::uint16_t* tokens = token_memory.get(2 * stride * frames.size());
-  std::vector<CodedFrame> coded;
+  std::uint16_t* symbols = symbol_memory.get(stride * frames.size());
+  Level* levels = level_memory.get(stride * frames.size());
+  std::vector<CodedFrame<Level>> coded;
   std::optional<SymbolCounts> counts;
   if (coding.count_frequencies) counts.emplace(*state.tables);
   for (std::size_t t = 0; t < frames.size(); ++t) {
     walk.begin_frame();
-    std::uint16_t* symbols = tokens + 2 * stride * t;
-    coded.push_back({symbols, symbols + stride, walk.positions(walk.levels())});
+    coded.push_back({symbols + stride * t, levels + stride * t, walk.positions(walk.levels())});
     tokenize_frame(walk, rows, state, coding.mixes[t], frames[t], coded.back());
-    if (counts) counts->add(symbols, coded.back().positions);
+    if (counts) counts->add(coded.back().symbols, coded.back().positions);
   }
   if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables());
   const std::size_t streams = coding.group.streams;
-  const std::size_t frame_words = (stride / kLanes / streams + 2) * 2 * kLanes;
+  const std::size_t frame_words = (stride / kLanes / streams + 2) * kGroupWords<Level>;
   const std::size_t words_max =
       std::min(bytes_max / 2, frames.size() * frame_words) + frame_words + 2 * kLanes;
   StreamEncoder encoder(*state.tables, state.setup.levels.level_bits, streams, words_max,
                         word_memory.get(streams * words_max));
   for (std::size_t t = frames.size(); t-- > 0;) {
-    if (!encoder.put_frame({coded[t].symbols, coded[t].levels}, coded[t].positions)) return std::nullopt;
+    const TokenFrame<Level> frame{coded[t].symbols, coded[t].levels};
+    if (!encoder.put_frame(frame, coded[t].positions)) return std::nullopt;
   }
   return encoder.finish();
 }
 
-Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+template <typename Level>
+Status decode_typed(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
   PredictorState& state = *body.predictor;
   const FrameShape& tile = body.shape;
   PhaseWalk walk(tile, state);
   PhaseRows rows(state, payload.group);
-  const BatchBuffers buffers(walk.width_max());
-  Joiner joiner(state, tile, walk.width_max());
+  const BatchBuffers<Level> buffers(walk.width_max());
+  FrameJoiner<Level, Rows> joiner(state, tile, walk.width_max());
   StreamDecoder decoder(*state.tables, state.setup.levels.level_bits,
                         std::span(payload.streams).first(payload.group.streams));
   for (std::size_t t = 0; t < frames.size(); ++t) {
@@ -136,8 +141,8 @@ Status decode_phases(TileState::Body& body, const PredictedPayload& payload, Mut
         rows.predict(walk.inputs(row), *payload.mixes[t][row.plane], width, walk.idle(row), buffers.at(end));
         end += width;
       }
-      std::uint16_t* levels = joiner.batch_levels(batch);
-      const RowBuffers all = buffers.at(0);
+      Level* levels = joiner.batch_levels(batch);
+      const RowBuffers<Level> all = buffers.at(0);
       decoder.get_groups(group, end / kLanes, all.contexts, all.bases, levels);
       group += end / kLanes;
       std::size_t at = 0;
@@ -161,6 +166,23 @@ Status decode_phases(TileState::Body& body, const PredictedPayload& payload, Mut
   if (!decoder.ended_cleanly())
     return fail(Errc::malformed, "block: the lanes do not end where their coding began");
   return {};
+}
+
+}  // namespace
+
+std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
+                                                                     const GroupCoding& coding,
+                                                                     GroupFrames frames,
+                                                                     std::size_t bytes_max) {
+  const bool wide = body.predictor->setup.levels.level_bits == 32;
+  return wide ? encode_typed<std::uint32_t>(body, coding, frames, bytes_max)
+              : encode_typed<std::uint16_t>(body, coding, frames, bytes_max);
+}
+
+Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  const bool wide = body.predictor->setup.levels.level_bits == 32;
+  return wide ? decode_typed<std::uint32_t>(body, payload, frames)
+              : decode_typed<std::uint16_t>(body, payload, frames);
 }
 
 }  // namespace ff::kernels::cpu::avx512

@@ -14,10 +14,7 @@
 namespace ff::kernels::cpu::avx512 {
 namespace {
 
-constexpr std::uint16_t kResidualBit = 0x8000, kSplitBit = 0x4000;  // of a bucket entry
 constexpr std::size_t kRowPadding = 96;
-
-__m512i set16(std::uint32_t value) noexcept { return _mm512_set1_epi16(static_cast<short>(value)); }
 
 std::uint16_t gain(std::uint32_t frames, std::uint32_t memory) noexcept {
   return static_cast<std::uint16_t>(std::min(32767u, 32768u / std::min(frames + 1, memory)));
@@ -26,15 +23,8 @@ std::uint16_t gain(std::uint32_t frames, std::uint32_t memory) noexcept {
 }  // namespace
 
 RowPredictor::RowPredictor(const FrameShape& tile, PredictorState& state, const GroupSetup& group)
-    : tile_(tile), state_(state), group_(group) {
+    : tile_(tile), state_(state), group_(group), entries_(*state.tables) {
   if (state.mask != nullptr) mask_ = state.mask->classes.data();
-  const auto buckets = bucket_entries(*state.tables);
-  for (std::size_t b = 0; b < kBuckets; ++b) {
-    entries_[b] = static_cast<std::uint16_t>(buckets[b].first_context | buckets[b].raw_bits << 8 |
-                                             (buckets[b].residual ? kResidualBit : 0) |
-                                             (buckets[b].split ? kSplitBit : 0));
-    any_split_ = any_split_ || buckets[b].split;
-  }
   vertical_.resize(tile.cols + kRowPadding);
   keys_.resize(tile.cols + kRowPadding);
   // The scale learns from what was expected, so expectations are kept until the frame's rows are learned.
@@ -79,47 +69,35 @@ void RowPredictor::smooth(const std::uint16_t* plane, std::uint32_t row, std::ui
   }
 }
 
+template <typename Level>
 void RowPredictor::contexts_of(const std::uint16_t* expected, const std::uint16_t* keys,
-                               std::uint16_t* contexts, std::uint16_t* bases) const noexcept {
+                               std::uint16_t* contexts, Level* bases) const noexcept {
   const PredictorSetup& setup = state_.setup;
-  const std::uint16_t* e = entries_.data();
-  const __m512i low0 = _mm512_load_si512(e), low1 = _mm512_load_si512(e + 32);
-  const __m512i mid0 = _mm512_load_si512(e + 64), mid1 = _mm512_load_si512(e + 96);
-  const __m512i high0 = _mm512_load_si512(e + 128), high1 = _mm512_load_si512(e + 160);
-  const __m512i top = _mm512_load_si512(e + 192);
+  const BucketTable entries(entries_.words);
   const __m512i half = set16(setup.up == 0 ? 0u : 1u << (setup.up - 1));
   const __m128i up = _mm_cvtsi32_si128(setup.up), down = _mm_cvtsi32_si128(setup.down);
   const __m128i fraction_shift = _mm_cvtsi32_si128(setup.up < 2 ? 0 : setup.up - 2);
   for (std::size_t i = 0; i < tile_.cols; i += 32) {
-    const __m512i key = _mm512_loadu_si512(keys + i), want = _mm512_loadu_si512(expected + i);
-    __m512i entry = _mm512_permutex2var_epi16(low0, _mm512_srli_epi16(key, 2), low1);
-    const __mmask32 above_low = _mm512_cmpge_epu16_mask(key, set16(256));
-    if (above_low != 0) {
-      const __m512i mid = _mm512_permutex2var_epi16(mid0, _mm512_srli_epi16(key, 5), mid1);
-      const __m512i high = _mm512_permutex2var_epi16(high0, _mm512_srli_epi16(key, 7), high1);
-      entry = _mm512_mask_mov_epi16(entry, above_low, mid);
-      entry = _mm512_mask_mov_epi16(entry, _mm512_cmpge_epu16_mask(key, set16(2048)), high);
-      const __mmask32 above_high = _mm512_cmpge_epu16_mask(key, set16(8192));
-      entry = _mm512_mask_permutexvar_epi16(entry, above_high, _mm512_srli_epi16(key, 10), top);
-    }
+    const __m512i want = _mm512_loadu_si512(expected + i);
+    const __m512i entry = entries.at(_mm512_loadu_si512(keys + i));
     const __mmask32 residual = _mm512_movepi16_mask(entry);
     const __m512i raw_bits = _mm512_and_si512(_mm512_srli_epi16(entry, 8), set16(15));
     __m512i context = _mm512_and_si512(entry, set16(63));
     __m512i rounding = half;
-    if (any_split_) {
+    if (entries_.any_split) {
       const __mmask32 split = _mm512_test_epi16_mask(entry, set16(kSplitBit));
       const __m512i fraction = _mm512_and_si512(_mm512_srl_epi16(want, fraction_shift), set16(3));
       context = _mm512_mask_add_epi16(context, split, context, fraction);
       rounding = _mm512_maskz_mov_epi16(~split, half);
     }
-    const __m512i predicted = _mm512_sll_epi16(_mm512_srl_epi16(_mm512_add_epi16(want, rounding), up), down);
-    const __m512i base = _mm512_sub_epi16(_mm512_srlv_epi16(predicted, raw_bits), set16(128));
-    _mm512_storeu_si512(bases + i, _mm512_maskz_mov_epi16(residual, base));
+    const __m512i predicted = _mm512_srl_epi16(_mm512_add_epi16(want, rounding), up);
+    store_bases(bases + i, predicted, down, raw_bits, residual);
     _mm512_storeu_si512(contexts + i, _mm512_or_si512(_mm512_slli_epi16(context, 8), raw_bits));
   }
 }
 
-void RowPredictor::predict_row(std::uint32_t row, std::uint16_t* contexts, std::uint16_t* bases) noexcept {
+template <typename Level>
+void RowPredictor::predict_row(std::uint32_t row, std::uint16_t* contexts, Level* bases) noexcept {
   const bool by_scale = !state_.scale.empty();
   std::uint16_t* expected = expected_.data() + (by_scale ? std::size_t{row} * tile_.cols : 0);
   const auto smooth_plane = [&](const std::uint16_t* plane, std::uint16_t smoothing, std::uint16_t* out) {
@@ -135,23 +113,17 @@ void RowPredictor::predict_row(std::uint32_t row, std::uint16_t* contexts, std::
   }
 }
 
-void RowPredictor::learn_row(std::uint32_t row, const std::uint16_t* levels) noexcept {
-  const PredictorSetup& setup = state_.setup;
+template <typename Level>
+void RowPredictor::learn_row(std::uint32_t row, const Level* levels) noexcept {
   const std::size_t cols = tile_.cols, at = std::size_t{row} * cols;
   const bool by_scale = !state_.scale.empty();
   const __m512i mean_gain = set16(gain(state_.frames, group_.mean_frames));
   const __m512i scale_gain = set16(gain(state_.frames, group_.scale_frames));
-  const __m512i largest = set16(32767u >> setup.up);
-  const __m128i up = _mm_cvtsi32_si128(setup.up), down = _mm_cvtsi32_si128(setup.down);
-  const bool has_sentinels = !setup.levels.sentinels.empty();
-  const __m512i first_sentinel = set16(has_sentinels ? setup.levels.first_sentinel_level() : 0);
+  const LevelSight<Level> sight(state_.setup);
   for (std::size_t i = 0; i < cols; i += 32) {
     const __mmask32 valid = tail_mask(cols - i);
-    const __m512i level = _mm512_maskz_loadu_epi16(valid, levels + i);
-    __mmask32 counts = valid;
-    if (has_sentinels) counts &= _mm512_cmplt_epu16_mask(level, first_sentinel);
-    if (mask_ != nullptr) counts &= ~hidden(at + i, valid);
-    const __m512i now = _mm512_sll_epi16(_mm512_min_epu16(_mm512_srl_epi16(level, down), largest), up);
+    const auto [now, regular] = sight.at(levels + i, valid);
+    const __mmask32 counts = mask_ != nullptr ? regular & ~hidden(at + i, valid) : regular;
     const __m512i mean = _mm512_loadu_si512(&state_.mean[at + i]);
     const __m512i step = _mm512_mulhrs_epi16(_mm512_sub_epi16(now, mean), mean_gain);
     _mm512_storeu_si512(&state_.mean_next[at + i], _mm512_mask_add_epi16(mean, counts, mean, step));
@@ -162,6 +134,11 @@ void RowPredictor::learn_row(std::uint32_t row, const std::uint16_t* levels) noe
     _mm512_storeu_si512(&state_.scale_next[at + i], _mm512_mask_add_epi16(scale, counts, scale, scale_step));
   }
 }
+
+template void RowPredictor::predict_row(std::uint32_t, std::uint16_t*, std::uint16_t*) noexcept;
+template void RowPredictor::predict_row(std::uint32_t, std::uint16_t*, std::uint32_t*) noexcept;
+template void RowPredictor::learn_row(std::uint32_t, const std::uint16_t*) noexcept;
+template void RowPredictor::learn_row(std::uint32_t, const std::uint32_t*) noexcept;
 
 void RowPredictor::end_frame() noexcept {
   state_.mean.swap(state_.mean_next);

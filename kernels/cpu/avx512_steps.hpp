@@ -28,6 +28,20 @@ inline Half load16(const std::uint16_t* p) noexcept {
   return _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 }
 
+// 16 levels, of 16 or of 32 bits.
+inline Half load_levels(const std::uint16_t* p) noexcept { return load16(p); }
+inline Half load_levels(const std::uint32_t* p) noexcept { return _mm512_loadu_si512(p); }
+inline Half load_levels(__mmask16 there, const std::uint16_t* p) noexcept {
+  return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, p));
+}
+inline Half load_levels(__mmask16 there, const std::uint32_t* p) noexcept {
+  return _mm512_maskz_loadu_epi32(there, p);
+}
+inline void store_levels(std::uint16_t* p, Half levels) noexcept {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(levels));
+}
+inline void store_levels(std::uint32_t* p, Half levels) noexcept { _mm512_storeu_si512(p, levels); }
+
 // Table entries one by one: from indices in memory, a gather instruction takes two thirds longer where it is made of
 // microcode. Where indices come out of a register there is no difference.
 inline __m128i entries_at(const std::uint32_t* entries, std::uint64_t a, std::uint64_t b, std::uint64_t c,
@@ -68,6 +82,26 @@ inline Half put_raw(Half x, Half level, Half k, std::uint16_t*& out) noexcept {
   return _mm512_or_si512(_mm512_sllv_epi32(x, k), low);
 }
 
+/// The raw bits of an escape from 32-bit levels go in two steps of so many; no class has more than 15.
+inline constexpr std::uint32_t kStepBits = 16;
+
+// Raw bits of 32 lanes, `bits` of the first step. The second one, of the low bits, is put first.
+template <typename Level>
+inline void put_raw_steps(Half (&x)[2], const Half (&level)[2], const Half (&bits)[2],
+                          std::uint16_t*& out) noexcept {
+  Half value[2] = {level[0], level[1]};
+  if constexpr (sizeof(Level) == 4) {
+    const Half step = set32(kStepBits);
+    const __mmask16 two[2] = {_mm512_cmpeq_epi32_mask(bits[0], step), _mm512_cmpeq_epi32_mask(bits[1], step)};
+    for (const std::size_t h : {1u, 0u}) {
+      if ((two[0] | two[1]) == 0) break;
+      x[h] = put_raw(x[h], level[h], _mm512_maskz_mov_epi32(two[h], step), out);
+      value[h] = _mm512_mask_srli_epi32(level[h], two[h], level[h], kStepBits);
+    }
+  }
+  for (const std::size_t h : {1u, 0u}) x[h] = put_raw(x[h], value[h], bits[h], out);
+}
+
 // floor(x / f) by float, corrected by at most one: both roundings together stay below a quarter.
 inline Half put_token(Half x, Half entry, __mmask16 active, Half bits, std::uint16_t*& out) noexcept {
   const Half f = _mm512_srli_epi32(entry, 17);
@@ -96,6 +130,13 @@ inline Half refill(Half x, const std::uint16_t*& in) noexcept {
   const Half words = _mm512_maskz_expand_epi32(needs, load16(in));
   in += std::popcount(static_cast<unsigned>(needs));
   return _mm512_mask_or_epi32(x, needs, _mm512_slli_epi32(x, 16), words);
+}
+
+// The low half of an escape's bits, behind the high one.
+inline void get_second_step(Half& x, Half& raw, __mmask16 escaped, const std::uint16_t*& in) noexcept {
+  const Half low = _mm512_and_si512(x, set32(0xffff));
+  raw = _mm512_mask_or_epi32(raw, escaped, _mm512_slli_epi32(raw, kStepBits), low);
+  x = refill(_mm512_mask_srli_epi32(x, escaped, x, kStepBits), in);
 }
 
 struct Decoded {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Chooses the CPU path: the widest vectors that processor, build and plan allow. FF_CPU_PATH in the environment
+// Chooses the CPU path: the widest vectors that processor and build allow. FF_CPU_PATH in the environment
 // (generic, avx2, avx512) narrows the choice, so that a test on one machine can run them all.
 #include "kernels/cpu/codec_cpu.hpp"
 
@@ -29,10 +29,9 @@ Path widest_path() noexcept {
   return Path::generic;
 }
 
-Path path_for(const PredictorSetup& setup) noexcept {
+Path path() noexcept {
   static const Path widest = widest_path();
-  const bool wide = setup.levels.level_bits == 32 && setup.model != Model::cells;
-  return widest == Path::avx512 && wide ? Path::avx2 : widest;
+  return widest;
 }
 
 }  // namespace
@@ -41,7 +40,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
                                                                     const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
-  switch (path_for(body.predictor->setup)) {
+  switch (path()) {
 #if defined(__x86_64__)
     case Path::avx512: return avx512::encode_lanes(body, coding, frames, bytes_max);
     case Path::avx2: return avx2::encode_lanes(body, coding, frames, bytes_max);
@@ -51,7 +50,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
 }
 
 Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  switch (path_for(body.predictor->setup)) {
+  switch (path()) {
 #if defined(__x86_64__)
     case Path::avx512: return avx512::decode_lanes(body, payload, frames);
     case Path::avx2: return avx2::decode_lanes(body, payload, frames);
@@ -64,7 +63,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::
                                                                      const GroupCoding& coding,
                                                                      GroupFrames frames,
                                                                      std::size_t bytes_max) {
-  switch (path_for(body.predictor->setup)) {
+  switch (path()) {
 #if defined(__x86_64__)
     case Path::avx512: return avx512::encode_phases(body, coding, frames, bytes_max);
     case Path::avx2: return avx2::encode_phases(body, coding, frames, bytes_max);
@@ -74,7 +73,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::
 }
 
 Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  switch (path_for(body.predictor->setup)) {
+  switch (path()) {
 #if defined(__x86_64__)
     case Path::avx512: return avx512::decode_phases(body, payload, frames);
     case Path::avx2: return avx2::decode_phases(body, payload, frames);
@@ -87,7 +86,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::B
                                                                     const GroupCoding& coding,
                                                                     GroupFrames frames,
                                                                     std::size_t bytes_max) {
-  switch (path_for(body.predictor->setup)) {
+  switch (path()) {
 #if defined(__x86_64__)
     case Path::avx512: return avx512::encode_cells(body, coding, frames, bytes_max);
     case Path::avx2: return avx2::encode_cells(body, coding, frames, bytes_max);
@@ -97,7 +96,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::B
 }
 
 Status decode_cells(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  switch (path_for(body.predictor->setup)) {
+  switch (path()) {
 #if defined(__x86_64__)
     case Path::avx512: return avx512::decode_cells(body, payload, frames);
     case Path::avx2: return avx2::decode_cells(body, payload, frames);

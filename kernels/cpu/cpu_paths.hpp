@@ -31,9 +31,9 @@
 
 namespace ff::kernels::cpu {
 
-FF_CPU_PATH(generic)  ///< any processor; levels of 16 and 32 bits
+FF_CPU_PATH(generic)  ///< any processor
 FF_CPU_PATH(avx2)     ///< the same source, compiled for AVX2
-FF_CPU_PATH(avx512)   ///< levels of 8 and 16 bits only; cells of any
+FF_CPU_PATH(avx512)   ///< levels 32 to a register, or 16 where they have 32 bits
 
 /// Masked pixels of a row get their values. One loop a value, so that it becomes vectors.
 template <typename Pixel>

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "common/base/check.hpp"
@@ -29,9 +28,15 @@ namespace ff::tests {
   const std::vector<std::byte> mix_bits = write_mixes(body, mixes);
   const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
   const bool cells = body.predictor->cells != nullptr;
-  const auto encode = device == Device::cpu ? (cells ? cpu::encode_cells : cpu::encode_phases)
-                                            : (cells ? reference::encode_cells : reference::encode_phases);
-  const auto streams = encode(body, coding, frames, std::numeric_limits<std::size_t>::max());
+  const bool phases = body.predictor->phases.has_value();
+  const auto on_cpu = cells ? cpu::encode_cells : phases ? cpu::encode_phases : cpu::encode_lanes;
+  const auto on_reference = cells    ? reference::encode_cells
+                            : phases ? reference::encode_phases
+                                     : reference::encode_lanes;
+  const auto encode = device == Device::cpu ? on_cpu : on_reference;
+  // More than any pixel can take: a token's word and two raw steps', and each row padded to whole groups.
+  const std::size_t pixels = frames.size() * (plan.tile.pixels() + std::size_t{plan.tile.rows} * 4 * kLanes);
+  const auto streams = encode(body, coding, frames, 8 * pixels + 8192);
   FF_CHECK(streams.has_value());
 
   std::vector<std::byte> block(kBlockHeaderBytes);
@@ -50,7 +55,7 @@ namespace ff::tests {
 
   BlockHeader header;
   const auto need = [&](Feature feature) { header.required |= static_cast<std::uint32_t>(feature); };
-  if (body.predictor->phases) need(Feature::four_phases);
+  if (phases) need(Feature::four_phases);
   if (cells) need(Feature::sparse);
   if (body.predictor->tables->bits == 12) need(Feature::probability_12);
   header.tile = plan.tile;
