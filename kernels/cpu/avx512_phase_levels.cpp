@@ -122,6 +122,7 @@ void split_row(const std::uint32_t* row, std::size_t cols, std::uint32_t* even, 
   }
 }
 
+// The odd columns may end a vector before the even ones.
 void join_row(const std::uint16_t* even, const std::uint16_t* odd, std::size_t cols,
               std::uint16_t* row) noexcept {
   std::size_t i = 0;
@@ -130,7 +131,9 @@ void join_row(const std::uint16_t* even, const std::uint16_t* odd, std::size_t c
     _mm512_storeu_si512(row + i, pair);
   }
   if (i == cols) return;
-  const Vector pair = _mm512_or_si512(widened(even + i / 2), _mm512_slli_epi32(widened(odd + i / 2), 16));
+  const __mmask16 there = low_half(tail_mask((cols - i) / 2));
+  const Vector right = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, odd + i / 2));
+  const Vector pair = _mm512_or_si512(widened(even + i / 2), _mm512_slli_epi32(right, 16));
   _mm512_mask_storeu_epi16(row + i, tail_mask(cols - i), pair);
 }
 
@@ -138,7 +141,8 @@ void join_row(const std::uint32_t* even, const std::uint32_t* odd, std::size_t c
               std::uint32_t* row) noexcept {
   for (std::size_t i = 0; i < cols; i += 32) {
     const __mmask32 valid = tail_mask(cols - i);
-    const Vector a = _mm512_loadu_si512(even + i / 2), b = _mm512_loadu_si512(odd + i / 2);
+    const Vector a = _mm512_loadu_si512(even + i / 2);
+    const Vector b = _mm512_maskz_loadu_epi32(low_half(tail_mask((cols - i) / 2)), odd + i / 2);
     _mm512_mask_storeu_epi32(row + i, low_half(valid), interleaved(a, b, 0));
     _mm512_mask_storeu_epi32(row + i + 16, high_half(valid), interleaved(a, b, 1));
   }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Properties of 32-bit levels, which take two raw steps where they escape: random plans of the models smooth and
-// phases over frames whose pixels are counts, and here and there any number of 32 bits: alone, in rows, beside masked
-// pixels, on the tile's border, in every phase and in key frames. A failure prints its seed.
+// Properties of levels as wide as their pixels, most of 32 bits, which take two raw steps where they escape: random
+// plans of the models smooth and phases over frames whose pixels are counts, and here and there any number: alone, in
+// rows, beside masked pixels, on the tile's border, in every phase and in key frames. A failure prints its seed.
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -20,9 +21,10 @@ using tests::Example;
 using tests::FrameStack;
 using tests::TestRandom;
 
-// A number of any length up to 32 bits: as many small ones as large ones.
+// A number of any length up to the type's: as many small ones as large ones.
 std::int64_t any_length(const ValueRange& range, TestRandom& random) {
-  const std::int64_t value = static_cast<std::int64_t>(random.next() >> (32 + random.below(32)));
+  const auto bits = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(range.high)));
+  const auto value = static_cast<std::int64_t>(random.next() >> (64 - bits + random.below(bits)));
   return range.low < 0 ? value + range.low * static_cast<std::int64_t>(random.below(2)) : value;
 }
 
@@ -30,7 +32,8 @@ std::int64_t any_length(const ValueRange& range, TestRandom& random) {
 Example make_wide_example(std::uint64_t seed, std::uint32_t least_extent) {
   TestRandom random(seed);
   const auto extent = [&] { return static_cast<std::uint32_t>(least_extent + random.below(140)); };
-  const FrameShape tile{random.below(2) == 0 ? Dtype::u32 : Dtype::i32, extent(), extent()};
+  constexpr std::array kDtypes{Dtype::u32, Dtype::i32, Dtype::u32, Dtype::i32, Dtype::u16};
+  const FrameShape tile{kDtypes[random.below(kDtypes.size())], extent(), extent()};
   const auto window = static_cast<std::uint32_t>(1 + random.below(6));
   Example example{tile, window, FrameStack(tile, window), {}, {}};
   const ValueRange range = value_range(tile.dtype);
@@ -59,7 +62,7 @@ Example make_wide_example(std::uint64_t seed, std::uint32_t least_extent) {
 
 LevelMap wide_map(const Example& example, TestRandom& random) {
   LevelMap map;
-  map.level_bits = 32;
+  map.level_bits = static_cast<std::uint8_t>(8 * dtype_bytes(example.tile.dtype));
   map.sentinels = example.sentinels;
   if (random.below(3) == 0) map.base = static_cast<std::int64_t>(random.below(5)) - 2;
   const ValueRange range = value_range(example.tile.dtype);
@@ -74,7 +77,8 @@ tests::PhaseWishes wide_wishes(const Example& example, TestRandom& random) {
   wishes.levels = wide_map(example, random);
   wishes.sensible = random.below(3) == 0;
   if (random.below(2) == 0) wishes.up = static_cast<std::uint8_t>(random.below(13));
-  if (random.below(2) == 0) wishes.down = static_cast<std::uint8_t>(random.below(17));
+  if (random.below(2) == 0)
+    wishes.down = static_cast<std::uint8_t>(random.below(wishes.levels->level_bits == 32 ? 17 : 2));
   return wishes;
 }
 
@@ -125,7 +129,7 @@ void check_window(std::uint64_t seed, std::uint32_t least_extent, MakePlan&& mak
   for (const tests::ExampleGroup& group : tests::make_groups(example, random)) {
     const EncodePlan plan = make_plan(reference, group, random, wishes);
     const auto block = tests::forced_block(Device::reference, reference, plan, group.frames);
-    REQUIRE(reference.body().predictor->setup.levels.level_bits == 32);
+    REQUIRE(reference.body().predictor->setup.levels.level_bits == 8 * dtype_bytes(example.tile.dtype));
     REQUIRE(tests::forced_block(Device::cpu, cpu, plan, group.frames) == block);
     check_decodes(Device::reference, reference_reader, block, group.frames);
     check_decodes(Device::cpu, cpu_reader, block, group.frames);
@@ -136,12 +140,15 @@ void check_window(std::uint64_t seed, std::uint32_t least_extent, MakePlan&& mak
 
 }  // namespace
 
-TEST_CASE("32-bit levels under any plan of the model smooth come back exactly, equal on every device",
-          "[property][wide]") {
+TEST_CASE(
+    "levels as wide as their pixels under any plan of the model smooth come back exactly, equal on every "
+    "device",
+    "[property][wide]") {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) check_window(seed, 1, smooth_plan);
 }
 
-TEST_CASE("32-bit levels under any plan of the phases come back exactly, equal on every device",
-          "[property][wide]") {
+TEST_CASE(
+    "levels as wide as their pixels under any plan of the phases come back exactly, equal on every device",
+    "[property][wide]") {
   for (std::uint64_t seed = 1001; seed <= 1300; ++seed) check_window(seed, 2, phase_plan);
 }
