@@ -35,7 +35,8 @@ class PathError(RuntimeError):
 class Daemon:
     """One foreframe daemon as a child process; its stderr goes to `<folder>/<name>.log`."""
 
-    def __init__(self, program: Path, name: str, folder: Path, settings: dict[str, object]):
+    def __init__(self, program: Path, name: str, folder: Path, settings: dict[str, object],
+                 environment: dict[str, str] | None = None):
         self.name, self.log_path, self.status_port = name, folder / f"{name}.log", free_port()
         settings = {"status.listen": f"127.0.0.1:{self.status_port}", **settings}
         arguments = [str(program), "--no-config"]
@@ -43,7 +44,8 @@ class Daemon:
             arguments += ["--set", f"{key}={value}"]
         self.arguments = arguments
         self.log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(arguments, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(arguments, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+                                        env={**os.environ, **(environment or {})})
 
     def log_tail(self, lines: int = 30) -> str:
         self.log.flush()
@@ -106,6 +108,7 @@ class PathRunner:
         self.detector_port, self.link_port = free_port(), free_port()
         self.topic_prefix, self.source = topic_prefix, source
         self.extra = settings or {}
+        self.environment: dict[str, dict[str, str]] = {}  # further variables by daemon
         self.daemons: dict[str, Daemon] = {}
 
     def settings_of(self, name: str) -> dict[str, object]:
@@ -123,7 +126,8 @@ class PathRunner:
         return {**base, **self.extra.get(name, {})}
 
     def start(self, name: str) -> Daemon:
-        daemon = Daemon(self.bin_dir / f"foreframe-{name}", name, self.folder, self.settings_of(name))
+        daemon = Daemon(self.bin_dir / f"foreframe-{name}", name, self.folder, self.settings_of(name),
+                        self.environment.get(name))
         self.daemons[name] = daemon
         return daemon
 
