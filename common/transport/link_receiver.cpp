@@ -9,6 +9,8 @@
 #include "common/base/clock.hpp"
 #include "common/transport/link.hpp"
 #include "common/transport/link_socket.hpp"
+#include "common/transport/link_split.hpp"
+#include "common/wire/control_record.hpp"
 
 namespace ff::transport {
 namespace {
@@ -18,8 +20,9 @@ using std::chrono::nanoseconds;
 
 constexpr int kAcknowledgeBatch = 128;
 constexpr std::uint32_t kMalformedMax = 8;  ///< then the peer is told BYE
-constexpr int kQueueMessages = 64;          ///< ZeroMQ's own queue per peer
-constexpr std::size_t kPartsMax = 3;        ///< identity, LinkMessage, envelope
+constexpr int kQueueMessages = 64;          ///< ZeroMQ's own queue per peer, each way
+constexpr std::uint64_t kCreditLeastBytes = 64u << 10;
+constexpr std::size_t kPartsMax = 3;  ///< identity, LinkMessage, envelope
 
 struct Peer {
   std::string agent;
@@ -27,6 +30,7 @@ struct Peer {
   std::map<std::string, std::uint64_t> under_way;  ///< serialized RecordId: envelope bytes
   wire::Acknowledge acknowledgements;              ///< gathered, sent at the next poll()
   std::uint32_t malformed = 0;
+  std::uint64_t told_credit_bytes = 0;
   std::int64_t last_heard_ns = 0;
   std::int64_t last_sent_ns = 0;
 };
@@ -47,6 +51,9 @@ struct LinkReceiver::Body {
   void malformed(const PeerId& id, const Error& why);
   void greet(const PeerId& id, const wire::Hello& hello);
   void settle(Peer& peer, const wire::RecordId& record);
+  void watch(const PeerId& id, const wire::Watch& watch);
+  [[nodiscard]] std::uint64_t credit_share() const;
+  void share_credit(const PeerId& newcomer);
   void send_acknowledgements(const PeerId& id, Peer& peer);
   void keep_alive();
   void forget_silent();
@@ -67,7 +74,28 @@ void LinkReceiver::Body::say_bye(const PeerId& id, const std::string& reason) {
 }
 
 void LinkReceiver::Body::forget(const PeerId& id, const std::string& reason) {
-  if (peers.erase(id) > 0 && self->on_gone) self->on_gone(id, reason);
+  if (peers.erase(id) == 0) return;
+  if (self->on_gone) self->on_gone(id, reason);
+  share_credit("");
+}
+
+std::uint64_t LinkReceiver::Body::credit_share() const {
+  const std::uint64_t share = options.credit_total_bytes / std::max<std::size_t>(peers.size(), 1);
+  return std::min(options.credit_bytes, std::max(kCreditLeastBytes, share));
+}
+
+/// Agents came or went: tells those whose share has changed. One that has more under way than its new share sends
+/// nothing until enough of it is acknowledged.
+void LinkReceiver::Body::share_credit(const PeerId& newcomer) {
+  const std::uint64_t share = credit_share();
+  for (auto& [id, peer] : peers) {
+    if (peer.told_credit_bytes == share || id == newcomer) continue;
+    wire::LinkMessage message;
+    message.mutable_credit()->set_credit_bytes(share);
+    if (!send(id, message)) continue;  // told at the next change; until then the limit of all holds
+    peer.told_credit_bytes = share;
+    peer.last_sent_ns = monotonic_now_ns();
+  }
 }
 
 void LinkReceiver::Body::malformed(const PeerId& id, const Error& why) {
@@ -102,10 +130,20 @@ void LinkReceiver::Body::greet(const PeerId& id, const wire::Hello& hello) {
   welcome.set_protocol(kLinkProtocol);
   welcome.set_collector(options.collector);
   welcome.set_software(software_name());
-  welcome.set_credit_bytes(options.credit_bytes);
+  welcome.set_credit_bytes(credit_share());
   welcome.set_partition_count(partition_count);
   welcome.set_envelope_bytes_max(options.envelope_bytes_max);
   if (send(id, message)) peer.last_sent_ns = monotonic_now_ns();
+  peer.told_credit_bytes = welcome.credit_bytes();
+  share_credit(id);
+}
+
+void LinkReceiver::Body::watch(const PeerId& id, const wire::Watch& watch) {
+  for (const wire::RecordSet& set : watch.records()) {
+    const Status checked = ff::wire::check_record_set(set);
+    if (!checked.ok()) return malformed(id, checked.error());
+  }
+  if (self->on_watch) self->on_watch(id, watch);
 }
 
 void LinkReceiver::Body::settle(Peer& peer, const wire::RecordId& record) {
@@ -160,6 +198,7 @@ std::optional<ReceivedEnvelope> LinkReceiver::Body::handle(std::vector<Payload> 
   switch (message->message_case()) {
     case wire::LinkMessage::kRecord:
       return take_record(id, found->second, message->record(), std::move(parts[2]));
+    case wire::LinkMessage::kWatch: watch(id, message->watch()); return std::nullopt;
     case wire::LinkMessage::kHeartbeat: return std::nullopt;
     case wire::LinkMessage::kBye: forget(id, "bye: " + message->bye().reason()); return std::nullopt;
     default:
@@ -172,8 +211,11 @@ void LinkReceiver::Body::send_acknowledgements(const PeerId& id, Peer& peer) {
   if (peer.acknowledgements.records_size() == 0) return;
   wire::LinkMessage message;
   message.mutable_acknowledge()->Swap(&peer.acknowledgements);
-  peer.acknowledgements.Clear();
-  if (send(id, message)) peer.last_sent_ns = monotonic_now_ns();
+  if (send(id, message)) {
+    peer.last_sent_ns = monotonic_now_ns();
+  } else {
+    message.mutable_acknowledge()->Swap(&peer.acknowledgements);  // its queue is full: next time
+  }
 }
 
 void LinkReceiver::Body::keep_alive() {
@@ -210,6 +252,7 @@ Result<std::unique_ptr<LinkReceiver>> LinkReceiver::open(const LinkReceiverOptio
   FF_TRY(body.socket.open(ZMQ_ROUTER));
   FF_TRY(body.socket.set(ZMQ_ROUTER_MANDATORY, 1));
   FF_TRY(body.socket.set(ZMQ_RCVHWM, kQueueMessages));
+  FF_TRY(body.socket.set(ZMQ_SNDHWM, kQueueMessages));
   FF_TRY(body.socket.set_i64(ZMQ_MAXMSGSIZE, static_cast<std::int64_t>(largest)));
   FF_TRY(body.socket.bind(options.listen));
   return receiver;
@@ -258,6 +301,16 @@ void LinkReceiver::refuse(const PeerId& peer, const wire::RecordId& id, const Er
   refuse.set_code(std::string(to_string(why.code)));
   refuse.set_message(why.message);
   if (body_->send(peer, message)) found->second.last_sent_ns = monotonic_now_ns();
+}
+
+bool LinkReceiver::send_news(const PeerId& peer, const wire::ReceiptNews& news) {
+  const auto found = body_->peers.find(peer);
+  if (found == body_->peers.end()) return false;
+  for (const wire::LinkMessage& message : split_news(news)) {
+    if (!body_->send(peer, message)) return false;
+    found->second.last_sent_ns = monotonic_now_ns();
+  }
+  return true;
 }
 
 std::size_t LinkReceiver::peer_count() const { return body_->peers.size(); }

@@ -10,6 +10,8 @@
 #include "common/base/clock.hpp"
 #include "common/transport/link.hpp"
 #include "common/transport/link_socket.hpp"
+#include "common/transport/link_split.hpp"
+#include "common/wire/control_record.hpp"
 
 namespace ff::transport {
 namespace {
@@ -47,6 +49,7 @@ struct LinkSender::Body {
   void try_hello();
   void handle(const wire::LinkMessage& message);
   void settle(const wire::RecordId& id);
+  void take_news(const wire::ReceiptNews& news);
 };
 
 Status LinkSender::Body::dial() {
@@ -113,9 +116,31 @@ void LinkSender::Body::handle(const wire::LinkMessage& message) {
       settle(message.refuse().record());
       if (self->on_refused) self->on_refused(message.refuse());
       return;
+    case wire::LinkMessage::kNews: return take_news(message.news());
+    case wire::LinkMessage::kCredit: credit_bytes = message.credit().credit_bytes(); return;
     case wire::LinkMessage::kBye: return hang_up();
     default: return;  // heartbeats; what only agents say is ignored
   }
+}
+
+/// Passes on what keeps the rules. The rest may come from a newer sink through an honest collector: it costs
+/// that one piece, not the connection.
+void LinkSender::Body::take_news(const wire::ReceiptNews& news) {
+  wire::ReceiptNews good;
+  const auto keep = [this](const Status& checked, const auto& said, auto* kept) {
+    if (checked.ok()) {
+      *kept->Add() = said;
+    } else if (self->on_malformed) {
+      self->on_malformed(checked.error());
+    }
+  };
+  for (const auto& receipt : news.receipts())
+    keep(ff::wire::check_receipt(receipt), receipt, good.mutable_receipts());
+  for (const auto& replay : news.replays())
+    keep(ff::wire::check_replay(replay), replay, good.mutable_replays());
+  for (const auto& ability : news.abilities())
+    keep(ff::wire::check_ability(ability), ability, good.mutable_abilities());
+  if (self->on_news) self->on_news(good);
 }
 
 void LinkSender::Body::keep_time() {
@@ -176,6 +201,17 @@ Status LinkSender::send(const wire::RecordId& id, const Payload& envelope) {
   b.last_sent_ns = monotonic_now_ns();
   const auto [entry, is_new] = b.under_way.try_emplace(key_of(id), envelope.size());
   if (is_new) b.under_way_bytes += envelope.size();
+  return {};
+}
+
+Status LinkSender::watch(const std::vector<wire::RecordSet>& records) {
+  Body& b = *body_;
+  if (!b.welcomed) return fail(Errc::disconnected, "no collector at " + peer());
+  for (const wire::RecordSet& set : records) FF_TRY(ff::wire::check_record_set(set));
+  for (const wire::LinkMessage& message : split_watch(records))
+    if (!b.socket.send_message(message, false))
+      return fail(Errc::queue_full, "the connection to " + peer() + " takes no more questions now");
+  b.last_sent_ns = monotonic_now_ns();
   return {};
 }
 

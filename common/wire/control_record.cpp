@@ -75,21 +75,6 @@ Status check_reason(const std::string& reason) {
   return {};
 }
 
-Status check(const proto::Receipt& receipt) {
-  FF_TRY(check_record_set(receipt.records()));
-  FF_TRY(check_names({&receipt.destination(), &receipt.sink()}));
-  FF_TRY(check_reason(receipt.reason()));
-  if (receipt.outcome() < proto::Receipt::STORED || receipt.outcome() > proto::Receipt::REFUSED)
-    return fail(Errc::malformed, "receipt: an outcome that this build doesn't know");
-  return {};
-}
-
-Status check(const proto::ReplayRequest& replay) {
-  FF_TRY(check_record_set(replay.records()));
-  FF_TRY(check_names({&replay.requester()}));
-  return check_reason(replay.reason());
-}
-
 template <typename Windows>
 Status check_windows(const Windows& windows) {
   for (const proto::WindowEntry& window : windows) {
@@ -144,6 +129,25 @@ Status check_record_set(const proto::RecordSet& records) {
   return {};
 }
 
+Status check_receipt(const proto::Receipt& receipt) {
+  FF_TRY(check_record_set(receipt.records()));
+  FF_TRY(check_names({&receipt.destination(), &receipt.sink()}));
+  FF_TRY(check_reason(receipt.reason()));
+  if (receipt.outcome() < proto::Receipt::STORED || receipt.outcome() > proto::Receipt::REFUSED)
+    return fail(Errc::malformed, "receipt: an outcome that this build doesn't know");
+  return {};
+}
+
+Status check_replay(const proto::ReplayRequest& replay) {
+  FF_TRY(check_record_set(replay.records()));
+  FF_TRY(check_names({&replay.requester()}));
+  return check_reason(replay.reason());
+}
+
+Status check_ability(const proto::SinkAbility& ability) {
+  return check_names({&ability.destination(), &ability.sink(), &ability.software()});
+}
+
 Result<Payload> seal_control(const ReceiptRecord& record) { return seal(Kind::receipt, record); }
 Result<Payload> seal_control(const LedgerRecord& record) { return seal(Kind::ledger, record); }
 
@@ -153,12 +157,9 @@ Result<ReceiptRecord> parse_receipt_record(ByteSpan bytes) {
   if (!record.ParseFromArray(body.data(), static_cast<int>(body.size())))
     return fail(Errc::malformed, "receipt record: not Protobuf");
   switch (record.record_case()) {
-    case ReceiptRecord::kReceipt: FF_TRY(check(record.receipt())); break;
-    case ReceiptRecord::kReplay: FF_TRY(check(record.replay())); break;
-    case ReceiptRecord::kAbility:
-      FF_TRY(check_names(
-          {&record.ability().destination(), &record.ability().sink(), &record.ability().software()}));
-      break;
+    case ReceiptRecord::kReceipt: FF_TRY(check_receipt(record.receipt())); break;
+    case ReceiptRecord::kReplay: FF_TRY(check_replay(record.replay())); break;
+    case ReceiptRecord::kAbility: FF_TRY(check_ability(record.ability())); break;
     case ReceiptRecord::RECORD_NOT_SET: return fail(Errc::malformed, "receipt record of an unknown kind");
   }
   return record;

@@ -38,5 +38,9 @@ inline constexpr std::uint64_t kWindowsPerRangeMax = std::uint64_t{1} << 40;
 
 /// The checks of one RecordSet, for those that come by the link. Errors: malformed.
 [[nodiscard]] Status check_record_set(const foreframe::wire::RecordSet& records);
+/// The same for what collectors pass on by the link. Errors: malformed.
+[[nodiscard]] Status check_receipt(const foreframe::wire::Receipt& receipt);
+[[nodiscard]] Status check_replay(const foreframe::wire::ReplayRequest& replay);
+[[nodiscard]] Status check_ability(const foreframe::wire::SinkAbility& ability);
 
 }  // namespace ff::wire

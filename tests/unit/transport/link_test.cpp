@@ -91,6 +91,20 @@ struct RawPeer {
   }
 };
 
+wire::RecordSet stream_set(std::uint32_t stream) {
+  wire::RecordSet set;
+  set.set_series_uid(std::string(16, 'u'));
+  set.set_detector("eiger");
+  set.set_stream(stream);
+  return set;
+}
+
+void add_range(wire::RecordSet& set, std::uint64_t first, std::uint64_t count) {
+  wire::WindowRange& range = *set.add_windows();
+  range.set_first(first);
+  range.set_count(count);
+}
+
 std::string record_message(std::uint64_t sequence) {
   wire::LinkMessage message;
   *message.mutable_record() = record_id(sequence);
@@ -339,6 +353,139 @@ TEST_CASE("addresses that ZeroMQ can't use are named", "[link]") {
   CHECK(LinkSender::open(sender).error().code == Errc::invalid_argument);
   sender.collectors = {"nonsense"};
   CHECK_FALSE(LinkSender::open(sender).ok());
+}
+
+TEST_CASE("an agent asks about records and is told, in messages of bounded size", "[link]") {
+  const auto receiver = open_receiver();
+  const auto sender = open_sender({receiver->address()});
+  CHECK(sender->watch({stream_set(1)}).error().code == Errc::disconnected);
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+
+  wire::RecordSet asked = stream_set(1);
+  asked.set_series_end(true);
+  for (std::uint64_t i = 0; i < 50'000; ++i) add_range(asked, i * 1'000'000'000, 7);
+  std::vector<wire::RecordSet> heard;
+  receiver->on_watch = [&](const PeerId& peer, const wire::Watch& watch) {
+    heard.insert(heard.end(), watch.records().begin(), watch.records().end());
+    wire::ReceiptNews news;
+    for (const auto& set : watch.records()) {
+      wire::Receipt& receipt = *news.add_receipts();
+      *receipt.mutable_records() = set;
+      receipt.set_outcome(wire::Receipt::STORED);
+      receipt.set_destination("store");
+    }
+    CHECK(receiver->send_news(peer, news));
+  };
+  int told = 0, ends = 0, messages = 0;
+  sender->on_news = [&](const wire::ReceiptNews& news) {
+    ++messages;
+    for (const auto& receipt : news.receipts()) {
+      CHECK(receipt.destination() == "store");
+      told += receipt.records().windows_size();
+      ends += receipt.records().series_end();
+    }
+  };
+  REQUIRE(sender->watch({asked}).ok());
+  turn(*sender, *receiver, [&] { return told == 50'000; });
+  CHECK(ends == 1);
+  CHECK(messages > 1);
+  int windows = 0;
+  for (const auto& set : heard) windows += set.windows_size();
+  CHECK(windows == 50'000);
+}
+
+TEST_CASE("one receipt with more ranges than a message holds is told in pieces", "[link]") {
+  const auto receiver = open_receiver();
+  const auto sender = open_sender({receiver->address()});
+  PeerId peer;
+  receiver->on_hello = [&](const PeerId& id, const wire::Hello&) { peer = id; };
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  wire::ReceiptNews news;
+  for (int r = 0; r < 2; ++r) {
+    wire::ReplayRequest& replay = *news.add_replays();
+    *replay.mutable_records() = stream_set(3);
+    replay.mutable_records()->set_series_start(true);
+    for (std::uint64_t i = 0; i < 60'000; ++i) add_range(*replay.mutable_records(), i << 30, 1);
+    replay.set_requester("sink-1");
+  }
+  CHECK(news.ByteSizeLong() > kLinkMessageBytesMax);
+  int told = 0, starts = 0;
+  sender->on_news = [&](const wire::ReceiptNews& n) {
+    for (const auto& replay : n.replays()) {
+      told += replay.records().windows_size();
+      starts += replay.records().series_start();
+    }
+  };
+  CHECK(receiver->send_news(peer, news));
+  turn(*sender, *receiver, [&] { return told == 120'000; });
+  CHECK(starts == 2);
+  CHECK_FALSE(receiver->send_news("nobody", news));
+}
+
+TEST_CASE("hostile questions are malformed, hostile news cost themselves and not the connection", "[link]") {
+  const auto receiver = open_receiver();
+  std::vector<Errc> malformed;
+  receiver->on_malformed = [&](const PeerId&, const Error& why) { malformed.push_back(why.code); };
+  int watches = 0;
+  receiver->on_watch = [&](const PeerId&, const wire::Watch&) { ++watches; };
+  RawPeer peer(receiver->address());
+  peer.hello("rude");
+  wire::LinkMessage watch;
+  *watch.mutable_watch()->add_records() = stream_set(1);
+  wire::RecordSet& bad = *watch.mutable_watch()->add_records() = stream_set(1);
+  add_range(bad, 10, 5);
+  add_range(bad, 12, 5);  // overlaps
+  peer.send({watch.SerializeAsString()});
+  watch.mutable_watch()->mutable_records(1)->Clear();  // no uid
+  peer.send({watch.SerializeAsString()});
+  serve(*receiver, [&] { return malformed.size() == 2; });
+  CHECK(malformed == std::vector<Errc>{Errc::malformed, Errc::malformed});
+  CHECK(watches == 0);
+
+  const auto sender = open_sender({receiver->address()});
+  PeerId id;
+  receiver->on_hello = [&](const PeerId& peer_id, const wire::Hello&) { id = peer_id; };
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  CHECK(sender->watch({bad}).error().code == Errc::malformed);
+  wire::ReceiptNews news;
+  news.add_receipts()->set_outcome(wire::Receipt::STORED);  // about nothing
+  wire::Receipt& unknown = *news.add_receipts();
+  *unknown.mutable_records() = stream_set(1);
+  unknown.set_outcome(static_cast<wire::Receipt::Outcome>(77));
+  wire::Receipt& good = *news.add_receipts();
+  *good.mutable_records() = stream_set(1);
+  good.set_outcome(wire::Receipt::REFUSED);
+  news.add_abilities()->set_destination(std::string(65, 'x'));
+  int dropped = 0, told = 0;
+  sender->on_malformed = [&](const Error&) { ++dropped; };
+  sender->on_news = [&](const wire::ReceiptNews& n) { told += n.receipts_size(); };
+  CHECK(receiver->send_news(id, news));
+  turn(*sender, *receiver, [&] { return told > 0; });
+  CHECK(told == 1);
+  CHECK(dropped == 3);
+  CHECK(sender->connected());
+}
+
+TEST_CASE("agents share the collector's memory: each one's credit shrinks as others join", "[link]") {
+  auto options = receiver_options();
+  options.credit_bytes = 3'000'000;
+  options.credit_total_bytes = 4'000'000;
+  const auto receiver = open_receiver(options);
+  const auto first = open_sender({receiver->address()}, "one");
+  turn(*first, *receiver, [&] { return first->connected(); });
+  REQUIRE(first->send(record_id(1), envelope_of(10)).ok());
+  CHECK(first->can_send(2'900'000));
+  {
+    const auto second = open_sender({receiver->address()}, "two");
+    turn(*second, *receiver, [&] { return second->connected(); });
+    REQUIRE(second->send(record_id(1), envelope_of(10)).ok());
+    CHECK_FALSE(second->can_send(2'900'000));
+    CHECK(second->can_send(1'900'000));
+    turn(*first, *receiver, [&] { return !first->can_send(2'900'000); });
+    CHECK(first->can_send(1'900'000));
+    second->say_bye("done");
+  }
+  turn(*first, *receiver, [&] { return first->can_send(2'900'000); });
 }
 
 }  // namespace ff::transport
