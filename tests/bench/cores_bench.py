@@ -59,6 +59,8 @@ def speeds(program: Path, scratch: Path, threads: list[int], repeat: int) -> lis
         best = {(step, n): Best() for step in ("encode", "decode") for n in threads}
         for _ in range(repeat):
             for n in threads:
+                for output in ("a.ffs", "out.raw"):  # giving back the memory of an older file is not what is measured
+                    (scratch / output).unlink(missing_ok=True)
                 common = ["--force", "--json", "--threads", str(n)]
                 report, processor, _ = run([program, "encode", recording, "-o", scratch / "a.ffs", *common])
                 best["encode", n].add(report, processor)
@@ -105,7 +107,7 @@ cost, and 1 / growth is the most that each thread can bring.
 
 {chr(10).join(speed_lines)}
 
-One thread reads, writes and also codes; the write of decoded frames is the part that does not spread. A recording of T tiles is coded by
+Every thread reads, codes and writes; one alone opens the files, reads the mask and writes an archive's records. A recording of T tiles is coded by
 up to max(16, T) threads at a time, rounded up to whole tiles (window × tile chains, [archives](../operations/archives.md)).
 
 ## Memory

@@ -2,12 +2,13 @@
 //
 // ArchiveRecording: an archive file, or a part of it, as a recording: whoever reads recordings reads archives.
 //
-// Only the blocks that the wanted frames and pixels need are read: of each window from its first group to the
-// one with the last wanted frame, of each group the tiles that the region touches.
+// Only the blocks that the wanted frames and pixels need are read: of each tile that the region touches, from the
+// last key group at or before the first wanted frame of a window to the group with the last one.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "tools/archive/archive_file.hpp"
 #include "tools/archive/archive_layout.hpp"
 #include "tools/archive/archive_selection.hpp"
+#include "tools/archive/frame_ring.hpp"
 #include "tools/recording/recording.hpp"
 
 namespace ff::tools {
@@ -32,7 +34,7 @@ struct ArchiveDecodeOptions {
 };
 
 /// Frames in ascending order are decoded once, and with several threads ahead of the reader; going back inside a
-/// group is free, farther back decodes the window again. Memory: memory().
+/// group is free, farther back decodes again from a key group. Memory: memory().
 class ArchiveRecording final : public FrameReader {
  public:
   /// Errors: those of ArchiveReader::open and parse_envelope; malformed (no geometry, blocks missing);
@@ -43,6 +45,13 @@ class ArchiveRecording final : public FrameReader {
   /// `index` counts from the first wanted frame. Errors: those of decode_group; malformed (a frame that is in no
   /// block).
   [[nodiscard]] Status read(std::uint64_t index, MutableByteSpan pixels) override;
+
+  /// Takes consecutive frames, the first of them `index`, counted as in read(). Called by every thread of the pool,
+  /// in no order, at the same time; the bytes are gone after the call.
+  using FrameSink = std::function<Status(std::uint64_t index, ByteSpan frames)>;
+  /// Gives every wanted frame to `sink` once. `progress` hears, in this thread, how many frames are through.
+  /// Errors: those of read and of `sink`.
+  [[nodiscard]] Status write_to(const FrameSink& sink, const std::function<void(std::uint64_t)>& progress);
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept override { return memory().total(); }
 
   [[nodiscard]] MemoryBound memory() const noexcept { return layout_.decode_bound(); }
@@ -50,6 +59,8 @@ class ArchiveRecording final : public FrameReader {
   [[nodiscard]] TaskPool& pool() noexcept { return *pool_; }
   [[nodiscard]] std::uint64_t blocks_read() const noexcept { return blocks_read_; }
   [[nodiscard]] std::uint64_t blocks_in_file() const noexcept { return blocks_in_file_; }
+  /// Frames of tiles that were decoded, wanted or on the way to a wanted one.
+  [[nodiscard]] std::uint64_t tile_frames_decoded() const noexcept { return tile_frames_decoded_; }
   [[nodiscard]] const SelectedPart& part() const noexcept { return part_; }
 
  private:
@@ -57,6 +68,8 @@ class ArchiveRecording final : public FrameReader {
   struct Group {
     std::uint64_t window = 0;
     std::uint32_t group = 0;
+    std::uint32_t frames = 0;       ///< 0: its first block can't be read
+    std::uint64_t first_frame = 0;  ///< in the series
     std::vector<const ArchiveEntry*> tiles;
   };
   /// A tile that the region touches.
@@ -65,15 +78,21 @@ class ArchiveRecording final : public FrameReader {
     TileRect rect;            ///< in the frame
     bool inside = true;       ///< with all its pixels
   };
+  /// Consecutive wanted frames of a slot, for the sink.
+  struct Piece {
+    std::uint32_t first = 0, frames = 0;  ///< in the slot
+    Status written{};
+  };
   /// One group on its way from the file to the reader.
   struct Slot {
     const Group* group = nullptr;
-    std::uint64_t first_frame = 0;  ///< in the series
-    std::uint32_t frames = 0;
-    std::vector<std::byte> pixels;  ///< of the region
+    std::uint64_t ring_place = 0;  ///< of its first frame
     std::vector<Status> tiles;
-    std::atomic<std::uint32_t> undecoded{0};
+    std::vector<Piece> pieces;                  ///< empty without a sink
+    std::atomic<std::uint32_t> undecoded{0};    ///< tiles
+    std::atomic<std::uint32_t> outstanding{0};  ///< tiles and pieces
   };
+
   struct Block {
     std::vector<std::byte> bytes;
     wire::ParsedEnvelope envelope;
@@ -85,14 +104,20 @@ class ArchiveRecording final : public FrameReader {
 
   [[nodiscard]] Status arrange();
   [[nodiscard]] Status plan_memory();
-  [[nodiscard]] Status restart(std::uint64_t window);
+  [[nodiscard]] std::string where(const Group& group) const;
+  [[nodiscard]] Status restart(std::uint64_t frame);
   [[nodiscard]] bool within_reach(std::uint64_t frame) const;
+  [[nodiscard]] Status write_slots(const std::function<void(std::uint64_t)>& progress);
+  void wait_for(const Slot& slot);
+  void wait_for_all();
   void fill_slots();
+  void cut_pieces(Slot& slot) const;
   void submit_group(Slot& slot);
-  [[nodiscard]] Status prepare_slot(Slot& slot, Block& first);
+  void submit_pieces(Slot& slot);
+  [[nodiscard]] Status next_tile(Slot& slot, std::size_t t, std::size_t chain, std::size_t worker);
   [[nodiscard]] Result<Block> read_block(const ArchiveEntry& entry, std::uint32_t tile) const;
-  [[nodiscard]] Status decode_tile(Slot& slot, std::size_t t, const Block& block, kernels::TileState& state,
-                                   std::vector<std::byte>& scratch) const;
+  [[nodiscard]] Status decode_tile(const Slot& slot, std::size_t t, const Block& block,
+                                   kernels::TileState& state, std::vector<std::byte>& scratch) const;
   [[nodiscard]] Status status_of(const Slot& slot) const;
 
   ArchiveReader archive_;
@@ -103,13 +128,16 @@ class ArchiveRecording final : public FrameReader {
   std::vector<Group> groups_;  ///< by window, then group
   std::vector<Tile> tiles_;
   std::uint64_t blocks_in_file_ = 0;
-  mutable std::atomic<std::uint64_t> blocks_read_{0};
+  mutable std::atomic<std::uint64_t> blocks_read_{0}, tile_frames_decoded_{0};
   ArchiveLayout layout_;
-  std::optional<Block> peeked_;  ///< the first wanted block, read to know how many frames a group has
+  FrameRing ring_;  ///< of the region
+  const FrameSink* sink_ = nullptr;
 
   std::size_t next_group_ = 0;
+  std::vector<std::size_t> begins_;          ///< by tile: the group from which it is decoded after a restart
   bool ended_ = true;                        ///< no group that is wanted is left to submit
   std::uint64_t taken_ = 0, submitted_ = 0;  ///< slots are a ring: [taken, submitted) are in it
+  std::uint64_t ring_end_ = 0;               ///< frames ever given a place in the ring
   std::vector<Slot> slots_;
   std::vector<std::optional<kernels::TileState>> states_;  ///< by lane, then tile: one for each chain
   std::vector<std::vector<std::byte>> scratch_;            ///< for each thread

@@ -24,7 +24,7 @@ struct ArchiveEncodeOptions {
   kernels::Profile profile = kernels::Profile::fast;
   kernels::Device device = kernels::Device::cpu;  ///< plans it can't execute go to the reference
   std::uint32_t window_frames = 16;               ///< 1 ... 64
-  std::uint32_t group_frames = 0;                 ///< 0: the window, or less so that a raw block is ≤ 4 MiB
+  std::uint32_t group_frames = 0;                 ///< 0: by the size that blocks come to (archive_encode.cpp)
   std::uint32_t tile_rows = 0, tile_cols = 0;     ///< 0: 512 × 512, or the frame where that is smaller
   agent::Windowing windowing;
   kernels::LossBound bound;           ///< none: exact
@@ -35,7 +35,7 @@ struct ArchiveEncodeOptions {
 };
 
 struct ArchiveEncodeReport {
-  std::uint64_t frames = 0, blocks = 0;
+  std::uint64_t frames = 0, groups = 0, blocks = 0;
   std::uint64_t key_blocks = 0;  ///< that dynamic windowing made key groups inside a window
   std::uint64_t raw_bytes = 0;
   std::uint64_t coded_bytes = 0;       ///< of the blocks alone

@@ -3,6 +3,7 @@
 // Bytes of an archive file: segment header, records, index.
 #include "tools/archive/archive_file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -22,6 +23,7 @@ constexpr std::uint32_t kIndexMagic = 0x58494646;            // "FFIX"
 constexpr std::uint64_t kTrailerMagic = 0x5845444e49534646;  // "FFSINDEX"
 constexpr std::size_t kIndexHeaderBytes = 16, kEntryBytes = 32, kTrailerBytes = 16;
 constexpr std::uint64_t kRecordBytesMax = 1ull << 31;
+constexpr std::uint8_t kEntryKeyBit = 0x80, kGroupFramesMax = 64;
 
 std::string_view key_of(ArchiveRecord kind) {
   switch (kind) {
@@ -48,7 +50,7 @@ std::vector<std::byte> pack_index(const std::vector<ArchiveEntry>& entries, std:
   out.reserve(kIndexHeaderBytes + entries.size() * kEntryBytes + kTrailerBytes);
   append_number(out, kIndexMagic);
   append_number<std::uint16_t>(out, 0);  // major
-  append_number<std::uint16_t>(out, 1);  // minor
+  append_number<std::uint16_t>(out, 2);  // minor
   append_number<std::uint64_t>(out, entries.size());
   for (const ArchiveEntry& entry : entries) {
     append_number(out, entry.position);
@@ -57,7 +59,7 @@ std::vector<std::byte> pack_index(const std::vector<ArchiveEntry>& entries, std:
     append_number(out, entry.tile);
     append_number(out, entry.group);
     append_number(out, static_cast<std::uint8_t>(entry.kind));
-    append_number<std::uint8_t>(out, 0);
+    append_number(out, static_cast<std::uint8_t>(entry.frames | (entry.key ? kEntryKeyBit : 0)));
   }
   append_number(out, index_position);
   append_number(out, kTrailerMagic);
@@ -81,6 +83,9 @@ std::optional<ArchiveEntry> entry_of(ByteSpan envelope) {
     entry.window = header.block().window();
     entry.tile = header.block().tile();
     entry.group = static_cast<std::uint16_t>(header.block().group());
+    entry.frames = static_cast<std::uint8_t>(std::min(header.block().frame_count(), 255u));
+    entry.first_frame = static_cast<std::uint8_t>(std::min(header.block().first_frame(), 255u));
+    entry.key = header.block().key();
   }
   return entry;
 }
@@ -189,9 +194,10 @@ Result<bool> ArchiveReader::load_index() {
   if (magic != kIndexMagic || count != (index.size() - kIndexHeaderBytes - kTrailerBytes) / kEntryBytes) {
     return fail(Errc::malformed, path_ + ": its index contradicts itself");
   }
-  if (version != 0x10000)
+  if (version == 0x10000) return false;  // 0.1 doesn't say which groups are key groups: their envelopes do
+  if (version != 0x20000)
     return fail(Errc::unsupported_version,
-                path_ + ": its index is not of version 0.1, which this build reads");
+                path_ + ": its index is not of version 0.1 or 0.2, which this build reads");
   for (std::uint64_t i = 0; i < count; ++i) {
     ArchiveEntry entry;
     entry.position = reader.read<std::uint64_t>();
@@ -200,9 +206,13 @@ Result<bool> ArchiveReader::load_index() {
     entry.tile = reader.read<std::uint32_t>();
     entry.group = reader.read<std::uint16_t>();
     const auto kind = reader.read<std::uint8_t>();
-    static_cast<void>(reader.read<std::uint8_t>());  // reserved
-    if (kind < 1 || kind > 4) continue;              // a kind of a later version: not needed to decode
+    const auto frames = reader.read<std::uint8_t>();
+    if (kind < 1 || kind > 4) continue;  // a kind of a later version: not needed to decode
     entry.kind = static_cast<ArchiveRecord>(kind);
+    entry.frames = frames & (kEntryKeyBit - 1);
+    entry.key = (frames & kEntryKeyBit) != 0;
+    if (entry.frames > kGroupFramesMax)
+      return fail(Errc::malformed, path_ + ": its index contradicts itself");
     entries_.push_back(entry);
   }
   return true;
@@ -240,14 +250,12 @@ Result<std::vector<std::byte>> ArchiveReader::read(const ArchiveEntry& entry) co
       header->total_bytes() > file_bytes_ - entry.position) {
     return fail(Errc::malformed, where + ": its length contradicts index or file");
   }
-  std::vector<std::byte> body(header->key_bytes + header->value_bytes);
-  FF_TRY(read_at(entry.position + transport::kRecordHeaderBytes, body));
-  const ByteSpan key = ByteSpan(body).first(header->key_bytes),
-                 value = ByteSpan(body).subspan(header->key_bytes);
+  std::vector<std::byte> key(header->key_bytes), value(header->value_bytes);
+  FF_TRY(read_at(entry.position + transport::kRecordHeaderBytes, key));
+  FF_TRY(read_at(entry.position + transport::kRecordHeaderBytes + key.size(), value));
   if (transport::body_crc(as_text(key), value) != header->body_crc)
     return fail(Errc::crc_mismatch, where + ": its bytes have changed");
-  body.erase(body.begin(), body.begin() + header->key_bytes);
-  return body;
+  return value;
 }
 
 }  // namespace ff::tools

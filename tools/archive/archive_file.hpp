@@ -30,6 +30,9 @@ struct ArchiveEntry {
   std::uint32_t tile = 0;
   std::uint16_t group = 0;
   ArchiveRecord kind = ArchiveRecord::block;
+  std::uint8_t frames = 0;       ///< grid positions of a block's group, 1 ... 64
+  std::uint8_t first_frame = 0;  ///< of a block's group, in its window
+  bool key = false;              ///< a block that needs none before it
 };
 
 class ArchiveWriter {
@@ -55,7 +58,8 @@ class ArchiveWriter {
 
 class ArchiveReader {
  public:
-  /// Reads the index; without one (a spool's segment, or a file that was cut) it hops through the records.
+  /// Reads the index; without one (a spool's segment, or a file that was cut) it hops through the records. Entries
+  /// of an index have no first_frame: groups of an archive follow each other without a gap.
   /// Errors: not_found, io_error, bad_magic, unsupported_version, malformed, truncated.
   [[nodiscard]] static Result<ArchiveReader> open(const std::string& path);
   ArchiveReader(ArchiveReader&& other) noexcept;

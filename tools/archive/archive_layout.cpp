@@ -21,11 +21,17 @@ constexpr std::uint64_t kProcessBytes = 48ull << 20, kThreadBytes = 1ull << 20;
 
 std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) noexcept { return (a + b - 1) / b; }
 
+/// `count` blocks of one tile that together hold so many frames, as if nothing became smaller.
+std::uint64_t blocks_bytes(const FrameShape& tile, std::uint64_t frames, std::uint64_t count) noexcept {
+  const std::uint64_t head = kernels::encoded_size_bound(tile, 0) + wire::kBlockHeadroomBytes;
+  return kernels::encoded_size_bound(tile, static_cast<std::uint32_t>(frames)) + count * head;
+}
+
 /// What encode and decode have in common.
 MemoryBound common_bound(const ArchiveLayout& layout, std::uint64_t states) noexcept {
   MemoryBound bound = program_memory(layout.threads);
   bound.source = layout.source_bytes;
-  bound.frames = std::uint64_t{layout.slots()} * layout.group_frames * layout.frame.bytes();
+  bound.frames = layout.ring_frames() * layout.frame.bytes();
   bound.states = states * layout.tiles * kernels::tile_state_bytes(layout.tile);
   bound.work = std::uint64_t{layout.threads} * kernels::codec_work_bytes(layout.tile, layout.group_frames);
   return bound;
@@ -43,32 +49,36 @@ std::uint32_t ArchiveLayout::lanes() const noexcept {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(ceil_div(kChainsWanted, tiles), windows));
 }
 
-// One thread needs one slot. More threads need as many windows as give each a chain, and a slot to be filled
-// and emptied meanwhile.
-std::uint32_t ArchiveLayout::slots() const noexcept {
-  if (threads == 1) return 1;
-  const std::uint64_t groups = ceil_div(threads, tiles) * groups_per_window() + 1;
-  return static_cast<std::uint32_t>(std::min(groups, windows * groups_per_window()));
+std::uint32_t ArchiveLayout::windows_at_once() const noexcept {
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(ceil_div(threads, tiles), windows));
 }
 
-std::uint32_t ArchiveLayout::decode_lanes() const noexcept {
-  return static_cast<std::uint32_t>(ceil_div(slots() - 1, groups_per_window())) + 1;
+// One thread needs one group. More threads need as many windows as give each a chain, and a group that is filled
+// and emptied meanwhile.
+std::uint64_t ArchiveLayout::ring_frames() const noexcept {
+  if (threads == 1) return group_frames;
+  return std::min(std::uint64_t{windows_at_once()} * window_frames + group_frames, windows * window_frames);
+}
+
+// Every window may end with a short group.
+std::uint64_t ArchiveLayout::slots() const noexcept {
+  if (threads == 1) return 1;
+  return ceil_div(ring_frames(), group_frames_least) + windows_at_once() + 1;
 }
 
 MemoryBound ArchiveLayout::encode_bound() const noexcept {
   MemoryBound bound = common_bound(*this, lanes());
-  const std::uint64_t block = kernels::encoded_size_bound(tile, group_frames) + wire::kBlockHeadroomBytes;
-  bound.coded = std::uint64_t{slots()} * tiles * block;
-  bound.work += threads * block;  // a thread's scratch
-  if (coded_twice) bound.work += threads * (block + kernels::tile_state_bytes(tile));
+  bound.coded = tiles * blocks_bytes(tile, ring_frames(), slots());
+  bound.work += threads * blocks_bytes(tile, group_frames, 1);  // a thread's scratch
+  if (coded_twice)
+    bound.work += threads * (blocks_bytes(tile, group_frames, 1) + kernels::tile_state_bytes(tile));
   return bound;
 }
 
 MemoryBound ArchiveLayout::decode_bound() const noexcept {
   MemoryBound bound = common_bound(*this, decode_lanes());
-  const std::uint64_t block = kernels::encoded_size_bound(tile, group_frames) + wire::kBlockHeadroomBytes;
-  bound.coded =
-      (std::uint64_t{slots()} + threads) * block;  // of tile 0 in each slot, and of each thread's tile
+  // Of each thread's tile; and where the index doesn't say how many frames a group has, of tile 0 in each slot.
+  bound.coded = threads * blocks_bytes(tile, group_frames, 1) + blocks_bytes(tile, ring_frames(), slots());
   bound.work +=
       std::uint64_t{threads} * group_frames * tile.bytes();  // a tile that lies partly in the region
   return bound;

@@ -8,8 +8,8 @@
 // are dealt to `lanes` in turn (window w to lane w mod lanes) and a lane carries it on. The number of lanes
 // follows from the tiles alone: bytes never depend on the number of threads.
 //
-// A slot holds one group of whole frames. The thread that reads and writes fills slots in order and empties
-// them in order; in between any thread codes any tile of them.
+// Frames lie in a ring (frame_ring.hpp); a slot stands for one group of them. The thread that made the pool fills
+// slots in order and empties them in order; in between any thread reads, codes or writes any part of them.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ namespace ff::tools {
 struct MemoryBound {
   std::uint64_t process = 0;  ///< program, libraries, thread stacks
   std::uint64_t source = 0;   ///< what reader and writer keep beside the frames in slots
-  std::uint64_t frames = 0;   ///< raw frames in slots
+  std::uint64_t frames = 0;   ///< raw frames in the ring
   std::uint64_t coded = 0;    ///< coded groups, as if nothing became smaller
   std::uint64_t states = 0;   ///< predictor states
   std::uint64_t work = 0;     ///< of the codec, for each thread
@@ -37,23 +37,26 @@ struct MemoryBound {
 
 /// What decides about memory and order.
 struct ArchiveLayout {
-  FrameShape frame;  ///< whole frames in slots
+  FrameShape frame;  ///< whole frames in the ring
   FrameShape tile;   ///< the largest
   std::uint32_t tiles = 1;
   std::uint64_t windows = 1;
-  std::uint32_t window_frames = 16, group_frames = 8;
+  std::uint32_t window_frames = 16;
+  std::uint32_t group_frames = 8, group_frames_least = 8;  ///< of a full group; they may differ by window
   std::uint32_t threads = 1;
   bool coded_twice = false;  ///< dynamic windowing
   std::uint64_t source_bytes = 0;
 
-  [[nodiscard]] std::uint32_t groups_per_window() const noexcept {
-    return (window_frames + group_frames - 1) / group_frames;
-  }
   /// Windows that may be coded at the same time, whatever the number of threads.
   [[nodiscard]] std::uint32_t lanes() const noexcept;
-  [[nodiscard]] std::uint32_t slots() const noexcept;
-  /// Windows that groups in slots may belong to.
-  [[nodiscard]] std::uint32_t decode_lanes() const noexcept;
+  /// Windows that give each of the threads a chain.
+  [[nodiscard]] std::uint32_t windows_at_once() const noexcept;
+  [[nodiscard]] std::uint64_t ring_frames() const noexcept;
+  /// Groups that may be in the ring.
+  [[nodiscard]] std::uint64_t slots() const noexcept;
+  [[nodiscard]] std::uint32_t decode_lanes() const noexcept {
+    return threads == 1 ? 1 : windows_at_once() + 1;
+  }
   [[nodiscard]] MemoryBound encode_bound() const noexcept;
   [[nodiscard]] MemoryBound decode_bound() const noexcept;
 };

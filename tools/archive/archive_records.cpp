@@ -49,13 +49,12 @@ Digest sha256(ByteSpan bytes) {
 ArchiveStamp ArchiveStamp::mint() { return {Uuid::mint(), Uuid::mint(), utc_now_ns()}; }
 
 ArchiveRecords::ArchiveRecords(const RecordingInfo& info, pb::StreamGeometry geometry, std::uint32_t tiles,
-                               std::uint32_t window_frames, std::uint32_t groups_per_window,
-                               kernels::Profile profile, const ArchiveStamp& stamp)
+                               std::uint32_t window_frames, kernels::Profile profile,
+                               const ArchiveStamp& stamp)
     : info_(info),
       geometry_(std::move(geometry)),
       tiles_(tiles),
       window_frames_(window_frames),
-      groups_per_window_(groups_per_window),
       profile_(profile),
       stamp_(stamp) {
   base_.set_series_uid(stamp.series_uid.to_wire());
@@ -63,7 +62,11 @@ ArchiveRecords::ArchiveRecords(const RecordingInfo& info, pb::StreamGeometry geo
   base_.set_epoch(static_cast<std::uint64_t>(stamp.utc_ns / 1'000'000));
   base_.set_agent(kAgentName);
   base_.set_window_frames(window_frames_);
-  if (!info.pixel_mask.empty()) mask_hash_ = as_string(sha256(std::as_bytes(std::span(info.pixel_mask))), 8);
+}
+
+void ArchiveRecords::hash_mask() {
+  if (info_.pixel_mask.empty()) return;
+  mask_hash_ = as_string(sha256(std::as_bytes(std::span(info_.pixel_mask))), 8);
 }
 
 wire::EnvelopeHeader ArchiveRecords::header(std::uint64_t sequence) const {
@@ -90,8 +93,7 @@ Result<Payload> ArchiveRecords::start() const {
 
 Result<Payload> ArchiveRecords::block(const BlockPlace& place, const kernels::GroupPlace& group,
                                       const agent::CodedGroup& coded, std::vector<std::byte> buffer) const {
-  wire::EnvelopeHeader record =
-      header(first_sequence(place.window) + std::uint64_t{place.group} * tiles_ + place.tile);
+  wire::EnvelopeHeader record = header(sequence(place.groups_before, place.window) + place.tile);
   pb::Block& block = *record.mutable_block();
   *block.mutable_geometry() = geometry_;
   block.set_window(place.window);
@@ -109,13 +111,13 @@ Result<Payload> ArchiveRecords::block(const BlockPlace& place, const kernels::Gr
 }
 
 Result<Payload> ArchiveRecords::window(const WindowSize& size, std::uint32_t frame_count,
-                                       std::uint32_t groups, const std::vector<Digest>& digests) const {
-  wire::EnvelopeHeader record = header(first_sequence(size.window) + std::uint64_t{groups} * tiles_);
+                                       const BlockPlace& last, const std::vector<Digest>& digests) const {
+  wire::EnvelopeHeader record = header(sequence(last.groups_before + 1, size.window));
   pb::Window& window = *record.mutable_window();
   *window.mutable_geometry() = geometry_;
   window.set_window(size.window);
   window.set_frame_count(frame_count);
-  for (std::uint32_t tile = 0; tile < tiles_; ++tile) window.add_groups_per_tile(groups);
+  for (std::uint32_t tile = 0; tile < tiles_; ++tile) window.add_groups_per_tile(last.group + 1);
   for (std::uint32_t i = 0; i < frame_count; ++i) {
     window.add_states(pb::SENT);
     window.add_stages(pb::STAGE_NONE);

@@ -40,32 +40,35 @@ struct WindowSize {
 struct BlockPlace {
   std::uint64_t window = 0;
   std::uint32_t group = 0, tile = 0;
+  std::uint64_t groups_before = 0;  ///< in the whole archive
 };
 
 class ArchiveRecords {
  public:
   ArchiveRecords(const RecordingInfo& info, foreframe::wire::StreamGeometry geometry, std::uint32_t tiles,
-                 std::uint32_t window_frames, std::uint32_t groups_per_window, kernels::Profile profile,
-                 const ArchiveStamp& stamp);
+                 std::uint32_t window_frames, kernels::Profile profile, const ArchiveStamp& stamp);
 
+  /// Before the first block; tens of milliseconds for a large mask. Beside start(), from any thread.
+  void hash_mask();
   [[nodiscard]] Result<Payload> start() const;
   /// The coded group lies at `buffer[kBlockHeadroomBytes]`. From any thread.
   [[nodiscard]] Result<Payload> block(const BlockPlace& place, const kernels::GroupPlace& group,
                                       const agent::CodedGroup& coded, std::vector<std::byte> buffer) const;
-  /// `digests`: of the window's blocks in the order of the file.
+  /// `last`: its last group, of any tile. `digests`: of the window's blocks in the order of the file.
   [[nodiscard]] Result<Payload> window(const WindowSize& size, std::uint32_t frame_count,
-                                       std::uint32_t groups, const std::vector<Digest>& digests) const;
+                                       const BlockPlace& last, const std::vector<Digest>& digests) const;
   [[nodiscard]] Result<Payload> end(std::uint64_t windows, std::uint64_t blocks) const;
 
  private:
   [[nodiscard]] wire::EnvelopeHeader header(std::uint64_t sequence) const;
-  [[nodiscard]] std::uint64_t first_sequence(std::uint64_t window) const noexcept {
-    return 2 + window * (std::uint64_t{groups_per_window_} * tiles_ + 1);
+  /// Of what follows `groups` groups and `windows` windows.
+  [[nodiscard]] std::uint64_t sequence(std::uint64_t groups, std::uint64_t windows) const noexcept {
+    return 2 + groups * tiles_ + windows;
   }
 
   const RecordingInfo& info_;
   foreframe::wire::StreamGeometry geometry_;
-  std::uint32_t tiles_, window_frames_, groups_per_window_;
+  std::uint32_t tiles_, window_frames_;
   kernels::Profile profile_;
   ArchiveStamp stamp_;
   wire::EnvelopeHeader base_;

@@ -35,12 +35,18 @@ Result<kernels::Device> choose_device(const std::string& name) {
               "--device " + name + ": this build or machine doesn't have it; reference always works");
 }
 
-Status copy_frames(FrameReader& reader, RecordingWriter& writer) {
-  const RecordingInfo& info = reader.info();
-  std::vector<std::byte> frame(info.shape.bytes());
+/// Into a file where every frame has its place, the threads that decode also write; into others, this thread.
+Status copy_frames(ArchiveRecording& archive, RecordingWriter& writer) {
+  const RecordingInfo& info = archive.info();
   ProgressBar progress("decoding", info.frames, true);
+  if (writer.has_places()) {
+    FF_TRY(archive.write_to([&](std::uint64_t i, ByteSpan frames) { return writer.write_at(i, frames); },
+                            [&](std::uint64_t done) { progress.update(done); }));
+    return writer.finish();
+  }
+  std::vector<std::byte> frame(info.shape.bytes());
   for (std::uint64_t i = 0; i < info.frames; ++i) {
-    FF_TRY(reader.read(i, frame));
+    FF_TRY(archive.read(i, frame));
     FF_TRY(writer.write(frame));
     progress.update(i + 1);
   }
@@ -74,6 +80,7 @@ void print_json(const DecodeArguments& arguments, const ArchiveRecording& archiv
                                       {"first_col", part.region.col},
                                       {"blocks_read", archive.blocks_read()},
                                       {"blocks_in_file", archive.blocks_in_file()},
+                                      {"tile_frames_decoded", archive.tile_frames_decoded()},
                                       {"raw_bytes", info.frames * info.shape.bytes()},
                                       {"seconds", seconds},
                                       {"threads", archive.threads()},
@@ -129,8 +136,7 @@ int decode_command(int argc, char** argv) {
   app.add_flag("--force", arguments.force, "overwrite the output");
   app.add_flag("--json", arguments.json, "report as JSON");
   app.footer(
-      "memory: (windows at once x groups in a window + 1) x group x frame (of the region), 10 bytes of state "
-      "a pixel,\n"
+      "memory: (windows at once x window + group) x frame (of the region), 10 bytes of state a pixel,\n"
       "  about 12 bytes a pixel of a block and, into HDF5, four frames for each thread; one thread holds one "
       "group.\n"
       "  --json prints the bound, and --memory refuses a run above it.\n"

@@ -73,6 +73,7 @@ void print_json(const ArchiveEncodeReport& report, const EncodeArguments& argume
       {"bits_per_pixel", bits_per_pixel(report.coded_bytes, report.raw_bytes, info.shape.dtype)},
       {"blocks", report.blocks},
       {"key_blocks", report.key_blocks},
+      {"groups", report.groups},
       {"reference_blocks", report.reference_blocks},
       {"encode_seconds", report.encode_seconds},
       {"seconds", report.seconds},
@@ -110,6 +111,7 @@ class Redeclared final : public FrameReader {
     info_.sentinels = std::move(sentinels);
   }
   Status read(std::uint64_t index, MutableByteSpan pixels) override { return inner_.read(index, pixels); }
+  bool reads_side_by_side() const noexcept override { return inner_.reads_side_by_side(); }
   std::uint64_t memory_bytes() const noexcept override {
     return inner_.memory_bytes() + info_.pixel_mask.size() * sizeof(std::uint32_t);
   }
@@ -160,8 +162,9 @@ int encode_command(int argc, char** argv) {
   app.add_option("--window", arguments.encode.window_frames,
                  "frames that are predicted from each other, 1 to 64; default 16")
       ->check(CLI::Range(1, 64));
-  app.add_option("--group", arguments.encode.group_frames,
-                 "frames in a block; default: as many as make 4 MiB raw")
+  app.add_option(
+         "--group", arguments.encode.group_frames,
+         "frames in a block; default: at first as many as make 4 MiB raw, then more where blocks are small")
       ->check(CLI::Range(1, 64));
   app.add_option(
       "--windowing", arguments.windowing,
@@ -179,11 +182,11 @@ int encode_command(int argc, char** argv) {
   app.add_flag("--force", arguments.encode.force, "overwrite the output");
   app.add_flag("--json", arguments.json, "report as JSON");
   app.footer(
-      "memory: (windows at once x groups in a window + 1) x group x frame, twice (raw and coded), 10 bytes "
-      "of state\n"
-      "  a pixel, and about 12 bytes a pixel of a block for each thread; one thread holds one group. --json "
-      "prints\n"
-      "  the bound, and --memory refuses a run above it and says what would fit.\n"
+      "memory: (windows at once x window + group) x frame, twice (raw and coded), 10 bytes of state a pixel, "
+      "and\n"
+      "  about 12 bytes a pixel of a block for each thread; one thread holds one group. --json prints the "
+      "bound,\n"
+      "  and --memory takes shorter groups, or refuses a run above it and says what would fit.\n"
       "examples:\n"
       "  foreframe encode lysozyme.h5:/entry/data/data -o lysozyme.ffs\n"
       "  foreframe encode sim:pilatus-6m,rows=512,cols=512,seed=3 -o simulated.ffs --window 64 --json\n"

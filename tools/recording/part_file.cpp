@@ -93,6 +93,19 @@ Status PartFile::write(ByteSpan bytes) {
   return {};
 }
 
+Status PartFile::write_at(std::uint64_t position, ByteSpan bytes) const {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(position));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      return os_error(path_ + ".part", "written");
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    position += static_cast<std::uint64_t>(written);
+  }
+  return {};
+}
+
 Status PartFile::commit() {
   FF_TRY(publish_output(path_ + ".part", path_, force_));
   ::close(std::exchange(fd_, -1));

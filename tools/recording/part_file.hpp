@@ -27,6 +27,9 @@ class PartFile {
 
   /// Errors: disk_full, io_error.
   [[nodiscard]] Status write(ByteSpan bytes);
+  /// In place of write(): from any number of threads at once, each byte of the file by one of them. A hole reads as
+  /// zeros. Errors: disk_full, io_error.
+  [[nodiscard]] Status write_at(std::uint64_t position, ByteSpan bytes) const;
   [[nodiscard]] Status commit();
   [[nodiscard]] std::uint64_t bytes_written() const noexcept { return bytes_written_; }
 

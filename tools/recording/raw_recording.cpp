@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <unistd.h>
 #include <zstd.h>
 
 #include <nlohmann/json.hpp>
@@ -33,19 +34,26 @@ Result<File> open_file(const std::string& path) {
               path + ": can't be opened: " + std::strerror(errno));
 }
 
-/// Plain pixels on disk; seeks.
+/// Plain pixels on disk.
 class PlainRawReader final : public FrameReader {
  public:
   PlainRawReader(RecordingInfo info, File file, std::string path)
       : FrameReader(std::move(info)), file_(std::move(file)), path_(std::move(path)) {}
 
+  bool reads_side_by_side() const noexcept override { return true; }
+
   Status read(std::uint64_t index, MutableByteSpan pixels) override {
     FF_TRY(check_read(index, pixels));
-    const auto position = static_cast<off_t>(index * info_.shape.bytes());
-    if (fseeko(file_.get(), position, SEEK_SET) != 0 ||
-        std::fread(pixels.data(), 1, pixels.size(), file_.get()) != pixels.size()) {
-      return fail(Errc::io_error,
-                  path_ + ": frame " + std::to_string(index) + " can't be read; did the file shrink?");
+    auto position = static_cast<off_t>(index * info_.shape.bytes());
+    while (!pixels.empty()) {
+      const ssize_t got = ::pread(::fileno(file_.get()), pixels.data(), pixels.size(), position);
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) {
+        return fail(Errc::io_error,
+                    path_ + ": frame " + std::to_string(index) + " can't be read; did the file shrink?");
+      }
+      position += got;
+      pixels = pixels.subspan(static_cast<std::size_t>(got));
     }
     return {};
   }

@@ -2,7 +2,9 @@
 //
 // Writes raw recordings: plain or zstd-compressed pixels, the JSON that describes them, the mask if there is
 // one.
+#include <atomic>
 #include <filesystem>
+#include <optional>
 #include <zstd.h>
 
 #include <nlohmann/json.hpp>
@@ -68,14 +70,27 @@ nlohmann::ordered_json describe(const RawTargets& targets, const RecordingInfo& 
   return described;
 }
 
+RecordingInfo without_mask(const RecordingInfo& info) {
+  RecordingInfo rest;
+  rest.source = info.source;
+  rest.description = info.description;
+  rest.detector_mode = info.detector_mode;
+  rest.shape = info.shape;
+  rest.frames = info.frames;
+  rest.frame_time_s = info.frame_time_s;
+  rest.sentinels = info.sentinels;
+  rest.entropy_bits_per_pixel = info.entropy_bits_per_pixel;
+  return rest;
+}
+
 class RawWriter final : public RecordingWriter {
  public:
-  RawWriter(RecordingInfo info, RawTargets targets, PartFile raw, PartFile json, bool force)
+  RawWriter(RecordingInfo info, RawTargets targets, PartFile raw, PartFile json, std::optional<PartFile> mask)
       : info_(std::move(info)),
         targets_(std::move(targets)),
         raw_(std::move(raw)),
         json_(std::move(json)),
-        force_(force) {
+        mask_(std::move(mask)) {
     if (!targets_.compressed) return;
     context_.reset(ZSTD_createCCtx());
     ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, 3);
@@ -92,6 +107,18 @@ class RawWriter final : public RecordingWriter {
     return context_ ? compress(pixels, ZSTD_e_continue) : raw_.write(pixels);
   }
 
+  bool has_places() const noexcept override { return !targets_.compressed; }
+
+  Status write_at(std::uint64_t index, ByteSpan frames) override {
+    const std::uint64_t count = frames.size() / info_.shape.bytes();
+    if (frames.size() % info_.shape.bytes() != 0 || count > info_.frames || index > info_.frames - count) {
+      return fail(Errc::out_of_range,
+                  targets_.raw + ": frames from " + std::to_string(index) + " on have no place in it");
+    }
+    frames_ += count;
+    return raw_.write_at(index * info_.shape.bytes(), frames);
+  }
+
   Status finish() override {
     if (frames_ != info_.frames) {
       return fail(Errc::truncated, targets_.raw + ": " + std::to_string(frames_) + " of " +
@@ -99,11 +126,7 @@ class RawWriter final : public RecordingWriter {
     }
     if (context_) FF_TRY(compress({}, ZSTD_e_end));
     FF_TRY(raw_.commit());
-    if (!targets_.mask.empty()) {
-      FF_ASSIGN(PartFile mask, PartFile::create(targets_.mask, force_));
-      FF_TRY(mask.write(std::as_bytes(std::span(info_.pixel_mask))));
-      FF_TRY(mask.commit());
-    }
+    if (mask_) FF_TRY(mask_->commit());
     FF_TRY(json_.write(as_bytes(describe(targets_, info_).dump(1) + "\n")));
     return json_.commit();
   }
@@ -122,13 +145,13 @@ class RawWriter final : public RecordingWriter {
     }
   }
 
-  RecordingInfo info_;
+  RecordingInfo info_;  ///< without the mask: that is in its file
   RawTargets targets_;
   PartFile raw_, json_;
-  bool force_;
+  std::optional<PartFile> mask_;
   std::unique_ptr<ZSTD_CCtx, CStreamFree> context_;
   std::vector<std::byte> coded_;
-  std::uint64_t frames_ = 0;
+  std::atomic<std::uint64_t> frames_{0};
 };
 
 }  // namespace
@@ -136,11 +159,16 @@ class RawWriter final : public RecordingWriter {
 Result<RecordingWriterPtr> create_raw_recording(const std::string& target, const RecordingInfo& info,
                                                 bool force) {
   RawTargets targets = targets_of(target, info);
-  if (!targets.mask.empty()) FF_TRY(check_output(targets.mask, force));
   FF_ASSIGN(PartFile json, PartFile::create(targets.json, force));
   FF_ASSIGN(PartFile raw, PartFile::create(targets.raw, force));
-  return RecordingWriterPtr(
-      std::make_unique<RawWriter>(info, std::move(targets), std::move(raw), std::move(json), force));
+  std::optional<PartFile> mask;
+  if (!targets.mask.empty()) {
+    FF_ASSIGN(PartFile file, PartFile::create(targets.mask, force));
+    FF_TRY(file.write(std::as_bytes(std::span(info.pixel_mask))));
+    mask.emplace(std::move(file));
+  }
+  return RecordingWriterPtr(std::make_unique<RawWriter>(without_mask(info), std::move(targets),
+                                                        std::move(raw), std::move(json), std::move(mask)));
 }
 
 }  // namespace ff::tools

@@ -51,6 +51,9 @@ class FrameReader {
   /// Errors: out_of_range, io_error, truncated, malformed, unsupported_feature (an HDF5 filter).
   [[nodiscard]] virtual Status read(std::uint64_t index, MutableByteSpan pixels) = 0;
 
+  /// Whether read() may be called from several threads at once; then order costs nothing.
+  [[nodiscard]] virtual bool reads_side_by_side() const noexcept { return false; }
+
   /// What the reader keeps in memory, at most, beside the caller's pixels: for the bound of a whole command.
   [[nodiscard]] virtual std::uint64_t memory_bytes() const noexcept;
 

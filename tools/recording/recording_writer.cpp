@@ -21,6 +21,10 @@ Result<RecordingWriterPtr> create_recording(const std::string& target, const Rec
       target + ": can't tell the format from the name; known are .json, .raw, .raw.zst, .h5 and .h5:/path");
 }
 
+Status RecordingWriter::write_at(std::uint64_t /*index*/, ByteSpan /*frames*/) {
+  return fail(Errc::invalid_argument, "this kind of recording is written frame after frame");
+}
+
 // The caller's frame, and for each thread one that waits and one that is compressed.
 std::uint32_t frames_in_writer(std::uint32_t threads) noexcept { return threads == 1 ? 2 : 1 + 4 * threads; }
 

@@ -23,6 +23,12 @@ class RecordingWriter {
   virtual ~RecordingWriter() = default;
   /// The next frame, exactly info.shape.bytes(). Errors: io_error, disk_full, shape_mismatch.
   [[nodiscard]] virtual Status write(ByteSpan pixels) = 0;
+
+  /// Whether frames have their places in the output beforehand: then write_at may be called in place of write.
+  [[nodiscard]] virtual bool has_places() const noexcept { return false; }
+  /// Consecutive frames, the first of them `index`. From any number of threads at once; every frame once.
+  /// Errors: io_error, disk_full, out_of_range.
+  [[nodiscard]] virtual Status write_at(std::uint64_t index, ByteSpan frames);
   /// Completes, makes durable and publishes. Errors: those of write, truncated (fewer frames than announced).
   [[nodiscard]] virtual Status finish() = 0;
 };

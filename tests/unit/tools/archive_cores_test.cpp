@@ -2,6 +2,7 @@
 //
 // Archives on many cores: the same bytes, a part without the rest, memory within its bound, key groups where the
 // scene changes.
+#include <atomic>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -200,6 +201,101 @@ TEST_CASE("a part of an archive is what the whole has there, and only its blocks
   REQUIRE(info.pixel_mask.size() == info.shape.pixels());
   CHECK(info.pixel_mask.front() ==
         reader->info().pixel_mask[std::size_t{wanted.rect.row} * 520 + wanted.rect.col]);
+}
+
+TEST_CASE("what the pool's threads write is what is read one by one", "[archive][cores]") {
+  const test::TempDir folder;
+  const std::string path = (folder.path() / "a.ffs").string();
+  const auto reader = simulated("sim:pilatus-6m,rows=120,cols=130,frames=45");
+  ArchiveEncodeOptions options;
+  options.window_frames = 16;
+  options.group_frames = 6;
+  options.tile_rows = options.tile_cols = 64;
+  encode(*reader, path, options);
+  ArchiveDecodeOptions decoding;
+  decoding.selection = selection_of(GENERATE("", "5:39", "17:18"), "", "", GENERATE("", "30:70,60:130"));
+  decoding.threads = GENERATE(1u, 2u, 4u);
+  const auto archive = open_archive(path, decoding);
+  const Frames expected = read_all(*archive);
+  Frames written(expected.size(), std::vector<std::byte>(archive->info().shape.bytes()));
+  std::vector<std::atomic<int>> times(expected.size());
+  std::uint64_t told = 0;
+  const auto sink = [&](std::uint64_t index, ByteSpan frames) -> Status {
+    for (; !frames.empty(); ++index, frames = frames.subspan(written[index - 1].size())) {
+      ++times.at(index);
+      std::copy_n(frames.begin(), written[index].size(), written[index].begin());
+    }
+    return {};
+  };
+  REQUIRE(archive->write_to(sink, [&](std::uint64_t done) { told = done; }).ok());
+  CHECK(told == expected.size());
+  CHECK(written == expected);
+  CHECK(std::ranges::all_of(times, [](const auto& t) { return t == 1; }));
+
+  std::atomic<std::uint64_t> calls{0};
+  const auto full = [&](std::uint64_t, ByteSpan) -> Status {
+    ++calls;
+    return fail(Errc::disk_full, "no space left");
+  };
+  const Status refused = archive->write_to(full, [](std::uint64_t) {});
+  CHECK(refused.error().code == Errc::disk_full);
+  CHECK(calls > 0);
+  CHECK(read_all(*archive) == expected);  // and goes on
+}
+
+TEST_CASE("a part that begins inside a window is decoded from the key group before it", "[archive][cores]") {
+  const test::TempDir folder;
+  const std::string path = (folder.path() / "a.ffs").string();
+  // The scene changes at frame 40: group 10 of window 0 is a key group. One tile changes nothing.
+  SceneCut reader(simulated("sim:eiger2-16m,rows=256,cols=256,frames=64,seed=3,rate=0.3"),
+                  simulated("sim:eiger2-16m,rows=256,cols=256,frames=64,seed=99,rate=8,kind=speckle"), 40);
+  ArchiveEncodeOptions options;
+  options.window_frames = 64;
+  options.group_frames = 4;
+  options.windowing = agent::parse_windowing("dynamic:1.5").value();
+  encode(reader, path, options);
+  REQUIRE(key_groups(path) == std::vector<std::pair<std::uint64_t, std::uint32_t>>{{0, 10}});
+  struct Wanted {
+    const char* frames;
+    std::uint64_t first, blocks;
+  };
+  const Wanted wanted = GENERATE(Wanted{"39:40", 39, 10}, Wanted{"40:41", 40, 1}, Wanted{"47:53", 47, 4},
+                                 Wanted{"63:", 63, 6}, Wanted{"38:42", 38, 11});
+  ArchiveDecodeOptions decoding;
+  decoding.selection = selection_of(wanted.frames, "", "", "");
+  decoding.threads = GENERATE(1u, 2u);
+  const auto archive = open_archive(path, decoding);
+  const Frames part = read_all(*archive);
+  CHECK(archive->blocks_read() == wanted.blocks);
+  CHECK(archive->tile_frames_decoded() == 4 * wanted.blocks);
+  const Frames whole = read_all(reader);
+  for (std::size_t i = 0; i < part.size(); ++i) REQUIRE(part[i] == whole[wanted.first + i]);
+}
+
+TEST_CASE("groups grow where blocks are small, the same with any number of threads", "[archive][cores]") {
+  const test::TempDir folder;
+  const std::string path = (folder.path() / "a.ffs").string();
+  const double rate = GENERATE(0.001, 3.0);
+  const auto reader = simulated("sim:eiger2-16m,rows=512,cols=512,frames=128,rate=" + std::to_string(rate));
+  ArchiveEncodeOptions options;
+  options.window_frames = 32;
+  options.stamp = ArchiveStamp::mint();
+  const ArchiveEncodeReport grown = encode(*reader, path, options);
+  const std::vector<char> bytes = bytes_of(path);
+  CHECK(grown.groups == (rate < 1 ? 4 + 3 * 1 : 4 * 4));  // 8 frames, and 32 where a block stays below 600 kB
+  const auto archive = open_archive(path, {});
+  CHECK(archive->memory().frames == (rate < 1 ? 32 : 8) * reader->info().shape.bytes());
+  CHECK(read_all(*archive) == read_all(*reader));
+  options.threads = 3;
+  options.force = true;
+  encode(*reader, path, options);
+  CHECK(bytes_of(path) == bytes);
+  options.group_frames = 8;
+  const ArchiveEncodeReport fixed = encode(*reader, path, options);
+  CHECK(fixed.groups == 16);
+  CHECK(grown.coded_bytes <= fixed.coded_bytes);
+  std::cerr << "groups by size: " << grown.coded_bytes << " bytes, of 8 frames: " << fixed.coded_bytes
+            << "\n";
 }
 
 TEST_CASE("a part that is not there is refused by name", "[archive][cores]") {
