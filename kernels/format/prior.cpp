@@ -4,20 +4,23 @@
 #include "kernels/format/prior.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace ff::kernels {
 namespace {
 
 constexpr std::uint32_t kStateMax = 32767;
+constexpr unsigned kLog2BlockMin = 2, kLog2BlockMax = 6;
 
 // Median edge detector of JPEG-LS (ITU-T T.87 A.4): follows edges, averages slopes.
-std::int32_t predict_grid(std::span<const std::uint16_t> grid, std::size_t cols, std::size_t i) noexcept {
-  const bool has_left = i % cols != 0, has_up = i >= cols;
-  if (!has_left) return has_up ? grid[i - cols] : 0;
-  const std::int32_t left = grid[i - 1];
-  if (!has_up) return left;
-  const std::int32_t up = grid[i - cols], corner = grid[i - cols - 1];
+std::int32_t median(std::int32_t left, std::int32_t up, std::int32_t corner) noexcept {
   return std::clamp(left + up - corner, std::min(left, up), std::max(left, up));
+}
+
+// What point `col` of a row is expected to be; `above` is null in the first row.
+std::int32_t predict_grid(const std::uint16_t* row, const std::uint16_t* above, std::size_t col) noexcept {
+  if (col == 0) return above == nullptr ? 0 : above[0];
+  return above == nullptr ? row[col - 1] : median(row[col - 1], above[col], above[col - 1]);
 }
 
 std::size_t grid_size(const FrameShape& tile, unsigned log2_block) noexcept {
@@ -26,7 +29,12 @@ std::size_t grid_size(const FrameShape& tile, unsigned log2_block) noexcept {
 
 std::vector<std::uint32_t> differences(std::span<const std::uint16_t> grid, std::size_t cols) {
   std::vector<std::uint32_t> result(grid.size());
-  for (std::size_t i = 0; i < grid.size(); ++i) result[i] = zigzag(grid[i] - predict_grid(grid, cols, i));
+  for (std::size_t first = 0; first < grid.size(); first += cols) {
+    const std::uint16_t *row = &grid[first], *above = first == 0 ? nullptr : row - cols;
+    result[first] = zigzag(row[0] - predict_grid(row, above, 0));
+    for (std::size_t col = 1; col < cols; ++col)
+      result[first + col] = zigzag(row[col] - predict_grid(row, above, col));
+  }
   return result;
 }
 
@@ -66,11 +74,13 @@ Result<std::vector<std::uint16_t>> parse_plane(BitReader& in, unsigned quantum, 
                                                std::size_t cols) {
   const auto order = static_cast<unsigned>(in.bits(4));
   std::vector<std::uint16_t> grid(points);
-  for (std::size_t i = 0; i < points; ++i) {
+  for (std::size_t i = 0, col = 0; i < points; ++i, col = col + 1 == cols ? 0 : col + 1) {
     const std::uint32_t difference = in.golomb(order);
     if (!in.ok() || difference > 2 * kStateMax + 1)
       return fail(Errc::malformed, "block: the prior ends early");
-    const std::int32_t value = predict_grid(grid, cols, i) + unzigzag(difference);
+    const std::uint16_t* row = &grid[i - col];
+    const std::uint16_t* above = i < cols ? nullptr : row - cols;
+    const std::int32_t value = predict_grid(row, above, col) + unzigzag(difference);
     if (value < 0 || value > static_cast<std::int32_t>(kStateMax >> quantum)) {
       return fail(Errc::malformed, "block: a prior value lies outside 15 bits");
     }
@@ -92,6 +102,34 @@ Between between(std::uint32_t pixel, std::uint32_t points, unsigned log2_block) 
   return {std::min(cell == 0 ? 0u : cell - 1, points - 1), std::min(cell, points - 1), at & (2 * block - 1)};
 }
 
+// Pixels between two grid points are `block` steps of one size: a loop whose length the compiler knows.
+template <unsigned kLog2Block>
+void expand_row(const std::uint32_t* line, std::uint32_t points, std::uint32_t cols, std::uint16_t* state) {
+  constexpr std::int32_t kBlock = 1 << kLog2Block, kWhole = 2 * kBlock;
+  constexpr unsigned kShift = 2 * (kLog2Block + 1);
+  const auto width = static_cast<std::int32_t>(cols);
+  for (std::int32_t cell = 0, start = -kBlock / 2; start < width; ++cell, start += kBlock) {
+    const std::uint32_t second = std::min(static_cast<std::uint32_t>(cell), points - 1);
+    const std::uint32_t first = std::min(static_cast<std::uint32_t>(std::max(cell - 1, 0)), points - 1);
+    const std::int32_t slope =
+        static_cast<std::int32_t>(line[second]) - static_cast<std::int32_t>(line[first]);
+    const std::int32_t from = static_cast<std::int32_t>(line[first]) * kWhole + slope + (1 << (kShift - 1));
+    const auto value = [&](std::int32_t i) {
+      return static_cast<std::uint16_t>((from + 2 * slope * i) >> kShift);
+    };
+    if (start >= 0 && start + kBlock <= width) {
+      for (std::int32_t i = 0; i < kBlock; ++i) state[start + i] = value(i);
+    } else {
+      for (std::int32_t i = std::max(-start, 0); i < std::min(kBlock, width - start); ++i)
+        state[start + i] = value(i);
+    }
+  }
+}
+
+using ExpandRow = void (*)(const std::uint32_t*, std::uint32_t, std::uint32_t, std::uint16_t*);
+constexpr std::array<ExpandRow, 5> kExpandRow{expand_row<2>, expand_row<3>, expand_row<4>, expand_row<5>,
+                                              expand_row<6>};
+
 }  // namespace
 
 void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, const FrameShape& tile,
@@ -99,10 +137,6 @@ void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, cons
   const std::uint32_t grid_rows = grid_points(tile.rows, log2_block),
                       grid_cols = grid_points(tile.cols, log2_block);
   const std::uint32_t whole = 2u << log2_block;
-  const unsigned shift = 2 * (log2_block + 1);
-  const std::uint32_t half = 1u << (shift - 1);
-  std::vector<Between> columns(tile.cols);
-  for (std::uint32_t col = 0; col < tile.cols; ++col) columns[col] = between(col, grid_cols, log2_block);
   std::vector<std::uint32_t> line(grid_cols);
   for (std::uint32_t row = first_row; row < last_row; ++row, state += tile.cols) {
     const Between v = between(row, grid_rows, log2_block);
@@ -110,11 +144,7 @@ void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, cons
     const std::uint16_t* lower = grid.data() + std::size_t{v.second} * grid_cols;
     for (std::uint32_t g = 0; g < grid_cols; ++g)
       line[g] = upper[g] * (whole - v.weight) + lower[g] * v.weight;
-    for (std::uint32_t col = 0; col < tile.cols; ++col) {
-      const Between& h = columns[col];
-      const std::uint32_t sum = line[h.first] * (whole - h.weight) + line[h.second] * h.weight;
-      state[col] = static_cast<std::uint16_t>((sum + half) >> shift);
-    }
+    kExpandRow[log2_block - kLog2BlockMin](line.data(), grid_cols, tile.cols, state);
   }
 }
 
@@ -139,7 +169,8 @@ Result<Prior> parse_prior(BitReader& in, const FrameShape& tile, bool has_scale)
   prior.log2_block = static_cast<std::uint8_t>(in.bits(3));
   prior.frames_weight = static_cast<std::uint8_t>(in.bits(4));
   prior.quantum = static_cast<std::uint8_t>(in.bits(4));
-  if (!in.ok() || prior.log2_block < 2 || prior.log2_block > 6 || prior.quantum > 14) {
+  if (!in.ok() || prior.log2_block < kLog2BlockMin || prior.log2_block > kLog2BlockMax ||
+      prior.quantum > 14) {
     return fail(Errc::malformed, "block: the prior's grid is not possible");
   }
   const std::size_t points = grid_size(tile, prior.log2_block);

@@ -23,7 +23,7 @@ namespace ff::kernels {
 }
 
 /// Fills rows [first_row, last_row) of a plane of the tile from a grid; `state` points at the first of them.
-/// Cost: about 1 ns a pixel.
+/// 2 <= log2_block <= 6. Cost: about 0.2 ns a pixel.
 void expand_prior(std::span<const std::uint16_t> grid, unsigned log2_block, const FrameShape& tile,
                   std::uint32_t first_row, std::uint32_t last_row, std::uint16_t* state);
 

@@ -21,43 +21,96 @@ bool is_sentinel(std::int64_t value, const EncodeOptions& options) {
   return std::ranges::find(options.sentinels, value) != options.sentinels.end();
 }
 
-// By counting, where that is quicker: thousands of values of at most 16 bits.
-void sort_values(std::vector<std::int64_t>& values) {
-  if (values.empty()) return;
-  const auto [low, high] = std::ranges::minmax(values);
-  if (high - low >= 65536 || values.size() < 1024) {
-    std::ranges::sort(values);
-    return;
+// Calls visit(a pixel of the type).
+template <typename Visit>
+auto for_pixel_type(Dtype dtype, Visit&& visit) {
+  switch (dtype) {
+    case Dtype::u8: return visit(std::uint8_t{});
+    case Dtype::i8: return visit(std::int8_t{});
+    case Dtype::i16: return visit(std::int16_t{});
+    case Dtype::u32: return visit(std::uint32_t{});
+    case Dtype::i32: return visit(std::int32_t{});
+    default: return visit(std::uint16_t{});
   }
-  std::vector<std::uint32_t> counts(static_cast<std::size_t>(high - low) + 1, 0);
-  for (const std::int64_t value : values) ++counts[static_cast<std::size_t>(value - low)];
-  auto out = values.begin();
-  for (std::size_t i = 0; i < counts.size(); ++i)
-    out = std::fill_n(out, counts[i], low + static_cast<std::int64_t>(i));
 }
 
-// Regular values on a grid of pixels whose step shares no factor with common row lengths.
-std::vector<std::int64_t> sample_values(const FrameShape& tile, GroupFrames frames,
-                                        const EncodeOptions& options, const MaskMap* mask) {
-  std::vector<std::int64_t> values;
-  const std::size_t per_frame = std::max<std::size_t>(kValuesWanted / frames.size(), 64);
-  const std::size_t step = std::max<std::size_t>(tile.pixels() / per_frame, 1) | 1;
-  const std::size_t width = dtype_bytes(tile.dtype);
-  for (std::size_t t = 0; t < frames.size(); ++t) {
-    for (std::size_t p = t * 7 % step; p < tile.pixels(); p += step) {
-      if (mask != nullptr && mask->classes[p] != 0) continue;
-      const auto row = static_cast<std::uint32_t>(p / tile.cols);
-      const std::int64_t value = load_pixel(tile.dtype, frames[t].row(row) + p % tile.cols * width);
-      if (!is_sentinel(value, options)) values.push_back(value);
+// A type's regular values on a grid of pixels, in order.
+class ValueSample {
+ public:
+  ValueSample(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options, const MaskMap* mask)
+      : low_(value_range(tile.dtype).low) {
+    const std::size_t per_frame = std::max<std::size_t>(kValuesWanted / frames.size(), 64);
+    // A step that shares no factor with common row lengths.
+    const std::size_t step = std::max<std::size_t>(tile.pixels() / per_frame, 1) | 1;
+    values_.reserve((tile.pixels() / step + 1) * frames.size());
+    for_pixel_type(tile.dtype, [&](auto pixel) {
+      for (std::size_t t = 0; t < frames.size(); ++t)
+        append<decltype(pixel)>(frames[t], t * 7 % step, step, options, mask);
+    });
+    put_in_order();
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return values_.size(); }
+  [[nodiscard]] std::int64_t percentile(std::size_t per_mille) const {
+    if (values_.empty()) return 0;
+    const std::size_t rank = (values_.size() - 1) * per_mille / 1000;
+    if (not_above_.empty()) return low_ + std::int64_t{values_[rank]};
+    return least_ + (std::ranges::upper_bound(not_above_, rank) - not_above_.begin());
+  }
+  /// How many different values lie in [from, to].
+  [[nodiscard]] std::int64_t used(std::int64_t from, std::int64_t to) const {
+    std::int64_t count = 0, before = from - 1;
+    if (not_above_.empty()) {
+      for (const std::uint32_t value : values_) {
+        if (low_ + value > before && low_ + value <= to) ++count, before = low_ + value;
+      }
+      return count;
+    }
+    for (std::int64_t value = std::max(from, least_); value <= to; ++value) {
+      const auto i = static_cast<std::size_t>(value - least_);
+      if (i < not_above_.size() && not_above_[i] != (i == 0 ? 0 : not_above_[i - 1])) ++count;
+    }
+    return count;
+  }
+
+ private:
+  template <typename Pixel>
+  void append(const FrameView& frame, std::size_t first, std::size_t step, const EncodeOptions& options,
+              const MaskMap* mask) {
+    const FrameShape& tile = frame.shape;
+    const std::size_t rows_step = step / tile.cols, cols_step = step % tile.cols;
+    std::size_t row = first / tile.cols, col = first % tile.cols;
+    for (std::size_t p = first; p < tile.pixels(); p += step) {
+      const auto value = static_cast<std::int64_t>(
+          load_le<Pixel>(frame.row(static_cast<std::uint32_t>(row)) + col * sizeof(Pixel)));
+      const bool masked = mask != nullptr && mask->classes[p] != 0;
+      if (!masked && !is_sentinel(value, options))
+        values_.push_back(static_cast<std::uint32_t>(value - low_));
+      row += rows_step, col += cols_step;
+      if (col >= tile.cols) ++row, col -= tile.cols;
     }
   }
-  sort_values(values);
-  return values;
-}
 
-std::int64_t percentile(const std::vector<std::int64_t>& sorted, std::size_t per_mille) {
-  return sorted.empty() ? 0 : sorted[(sorted.size() - 1) * per_mille / 1000];
-}
+  // By counting, where that is quicker: thousands of values of at most 16 bits.
+  void put_in_order() {
+    if (values_.empty()) return;
+    const auto [low, high] = std::ranges::minmax(values_);
+    if (high - low >= 65536 || values_.size() < 1024) {
+      std::ranges::sort(values_);
+      return;
+    }
+    not_above_.assign(high - low + 1, 0);
+    least_ = low_ + std::int64_t{low};
+    for (const std::uint32_t value : values_) ++not_above_[value - low];
+    std::uint32_t sum = 0;
+    for (std::uint32_t& count : not_above_) count = sum += count;
+  }
+
+  std::int64_t low_;                      // of the type
+  std::vector<std::uint32_t> values_;     // less low_; sorted where not_above_ is empty
+  std::vector<std::uint32_t> not_above_;  // how many are not above least_ + i
+  std::int64_t least_ = 0;
+};
 
 // A pedestal is taken off with some room below, so that the state's 15 bits serve what varies.
 std::int64_t choose_base(std::int64_t low, std::int64_t high, const ValueRange& range) {
@@ -73,15 +126,11 @@ void choose_fixed_point(std::int64_t span, PredictorSetup& setup) {
 }
 
 // Combs (contrast-stretched images, gain steps) use few of the values between their own percentiles.
-bool looks_like_comb(const std::vector<std::int64_t>& sorted) {
-  const std::int64_t low = percentile(sorted, 50), high = percentile(sorted, 950);
+bool looks_like_comb(const ValueSample& values) {
+  const std::int64_t low = values.percentile(50), high = values.percentile(950);
   const std::int64_t span = high - low + 1;
-  if (span < 8 || static_cast<std::int64_t>(sorted.size()) < 8 * span) return false;
-  std::int64_t used = 0, before = low - 1;
-  for (const std::int64_t value : sorted) {
-    if (value > before && value <= high) ++used, before = value;
-  }
-  return used * 5 < span * 4;
+  if (span < 8 || static_cast<std::int64_t>(values.size()) < 8 * span) return false;
+  return values.used(low, high) * 5 < span * 4;
 }
 
 // Inside the percentiles only values that occur; outside all of them, so that a new extreme has a level.
@@ -115,17 +164,19 @@ std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames
 
 namespace {
 
-// True where some unmasked pixel lies outside [base, base + limit): a loop without branches, for the many rows
+// True where some unmasked pixel lies outside [base, base + last]: a loop without branches, for the many rows
 // where none does.
-template <typename Pixel>
-bool any_outside(const std::byte* pixels, const std::uint8_t* hidden, std::size_t cols, std::int64_t base,
-                 std::uint64_t limit) {
-  Pixel outside = 0;
+bool any_outside(const std::byte* pixels, const std::uint8_t* hidden, std::size_t cols, std::uint32_t base,
+                 std::uint32_t last) {
+  std::uint32_t outside = 0;
+  if (hidden == nullptr) {
+    for (std::size_t i = 0; i < cols; ++i)
+      outside |= load_le<std::uint32_t>(pixels + 4 * i) - base > last ? 1u : 0u;
+    return outside != 0;
+  }
   for (std::size_t i = 0; i < cols; ++i) {
-    const auto distance =
-        static_cast<Pixel>(load_le<Pixel>(pixels + i * sizeof(Pixel)) - static_cast<Pixel>(base));
-    const bool counts = hidden == nullptr || hidden[i] == 0;
-    outside = static_cast<Pixel>(outside | (distance >= limit && counts ? 1 : 0));
+    const bool beyond = load_le<std::uint32_t>(pixels + 4 * i) - base > last;
+    outside |= beyond && hidden[i] == 0 ? 1u : 0u;
   }
   return outside != 0;
 }
@@ -134,8 +185,10 @@ bool row_may_lack_levels(const LevelCodec& codec, const std::byte* pixels, const
                          const FrameShape& tile) {
   const LevelMap& map = codec.map();
   if (map.kind == LevelMapKind::packed || dtype_bytes(tile.dtype) != 4) return true;
-  const auto limit = static_cast<std::uint64_t>(codec.last_value() - map.base) + 1;
-  return any_outside<std::uint32_t>(pixels, hidden, tile.cols, map.base, limit);
+  if (codec.last_value() < map.base) return true;
+  // A narrow map of a type of 32 bits: fewer levels than that.
+  const auto last = static_cast<std::uint32_t>(codec.last_value() - map.base);
+  return any_outside(pixels, hidden, tile.cols, static_cast<std::uint32_t>(map.base), last);
 }
 
 }  // namespace
@@ -185,8 +238,8 @@ bool plan_lossy(const FrameShape& tile, GroupFrames frames, const EncodeOptions&
 PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
                           const MaskMap* mask, bool wide, const PlannerMemory& memory) {
   const ValueRange range = value_range(tile.dtype);
-  const auto values = sample_values(tile, frames, options, mask);
-  const std::int64_t low = percentile(values, 1), high = percentile(values, 999);
+  const ValueSample values(tile, frames, options, mask);
+  const std::int64_t low = values.percentile(1), high = values.percentile(999);
   PredictorSetup setup;
   setup.levels.level_bits = static_cast<std::uint8_t>(8 * dtype_bytes(tile.dtype));
   setup.levels.sentinels.assign(options.sentinels.begin(), options.sentinels.end());
@@ -194,8 +247,8 @@ PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const Enco
   if (plan_lossy(tile, frames, options, mask, wide, high, setup)) return setup;
   const bool give_up = memory.repacked >= kRepackedMax;
   if (!give_up && setup.levels.level_bits <= 16 && looks_like_comb(values)) {
-    auto packed = used_values(tile, frames, options, mask, memory, setup.levels.base, percentile(values, 10),
-                              percentile(values, 990));
+    auto packed = used_values(tile, frames, options, mask, memory, setup.levels.base, values.percentile(10),
+                              values.percentile(990));
     if (!packed.empty() && packed.size() <= setup.levels.first_sentinel_level() && packed.size() < 65536) {
       setup.levels.kind = LevelMapKind::packed;
       setup.levels.base = packed.front();

@@ -37,6 +37,31 @@ struct MomentRows {
   [[nodiscard]] std::size_t columns() const noexcept { return count + (reference != nullptr ? 1 : 0) + 2; }
 };
 
+/// Three rows of a plane of the state; the hidden ones (not 0: masked) are null where no pixel is masked.
+struct SmoothRows {
+  const std::uint16_t *up = nullptr, *centre = nullptr, *down = nullptr;
+  const std::uint8_t *hidden_up = nullptr, *hidden = nullptr, *hidden_down = nullptr;
+};
+
+/// How levels move the state of the model smooth (block.md §6.4).
+struct LearnRule {
+  unsigned up = 0, down = 0;
+  std::uint32_t last_regular = 0;  ///< levels above it are sentinels, of which nothing is learned
+  std::int32_t mean_gain = 0, scale_gain = 0;
+};
+
+/// How pixels find their histogram and their token there.
+struct TokenRule {
+  const std::uint32_t* entries = nullptr;  ///< by bucket, kBuckets of them: see token_entry
+  unsigned up = 0, down = 0;
+  std::uint32_t wrap = 0;
+};
+/// first: number of the first histogram; of four, by the fraction of the expectation or by the ratio, where split.
+[[nodiscard]] constexpr std::uint32_t token_entry(std::uint32_t first, unsigned raw_bits, bool residual,
+                                                  bool by_fraction, bool by_ratio) noexcept {
+  return raw_bits | (residual ? 16u : 0u) | (by_fraction ? 32u : 0u) | (by_ratio ? 64u : 0u) | first << 8;
+}
+
 struct PlanLoops {
   /// out = avg(avg(a, b), avg(c, d)) as block.md §6.2 rounds it.
   void (*average4)(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_t* c,
@@ -49,6 +74,25 @@ struct PlanLoops {
   void (*add_moments)(const MomentRows& rows, std::size_t n, std::int64_t* sums);
   /// state += (to - state) x gain, §6.9.
   void (*learn)(std::uint16_t* state, const std::uint16_t* to, std::int32_t gain, std::size_t n);
+
+  /// A row's keys, §6.2; `vertical` has room for n + 2.
+  void (*smooth)(const SmoothRows& rows, std::uint32_t smoothing, std::size_t n, std::uint16_t* vertical,
+                 std::uint16_t* out);
+  /// Moves a row's mean and, unless null, scale by its levels; hidden as above.
+  void (*learn_levels)(const LearnRule& rule, const std::uint32_t* levels, const std::uint8_t* hidden,
+                       const std::uint16_t* expected, std::size_t n, std::uint16_t* mean,
+                       std::uint16_t* scale);
+  /// Adds what a row's pixels are seen as, or how far from `expected` (unless null), and how many count (unless null).
+  void (*sum_levels)(const LearnRule& rule, const std::uint32_t* levels, const std::uint8_t* hidden,
+                     const std::uint16_t* expected, std::size_t n, std::uint32_t* sums,
+                     std::uint32_t* counts);
+  void (*buckets)(const std::uint16_t* keys, std::size_t n, std::uint8_t* out);
+  /// out = min(|level - predicted level|, 2^20)
+  void (*distances)(const TokenRule& rule, const std::uint16_t* expected, const std::uint32_t* levels,
+                    std::size_t n, std::uint32_t* out);
+  /// out = histogram x 256 + token; `ratio` may be null where no entry splits by it.
+  void (*tokens)(const TokenRule& rule, const std::uint8_t* buckets, const std::uint16_t* expected,
+                 const std::uint32_t* levels, const std::uint8_t* ratio, std::size_t n, std::uint32_t* out);
 };
 
 enum class LoopPath { generic, avx2, avx512 };

@@ -116,5 +116,3 @@ static void learn(std::uint16_t* state, const std::uint16_t* to, std::int32_t ga
     state[i] = static_cast<std::uint16_t>(state[i] + move);
   }
 }
-
-constexpr PlanLoops kLoops{average4, average2, mix, add_moments, learn};

@@ -13,6 +13,7 @@
 namespace ff::kernels::reference {
 namespace avx2_loops {
 #include "kernels/reference/plan_loops.inl"
+#include "kernels/reference/plan_row_loops.inl"
 }  // namespace avx2_loops
 
 const PlanLoops& avx2_plan_loops() noexcept;

@@ -13,6 +13,7 @@
 namespace ff::kernels::reference {
 namespace avx512_loops {
 #include "kernels/reference/plan_loops.inl"
+#include "kernels/reference/plan_row_loops.inl"
 }  // namespace avx512_loops
 
 const PlanLoops& avx512_plan_loops() noexcept;

@@ -11,6 +11,7 @@
 namespace ff::kernels::reference {
 namespace generic_loops {
 #include "kernels/reference/plan_loops.inl"
+#include "kernels/reference/plan_row_loops.inl"
 }  // namespace generic_loops
 
 #if defined(__x86_64__)

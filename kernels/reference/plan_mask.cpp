@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 #include "kernels/format/level_map.hpp"
 
@@ -46,46 +47,91 @@ std::vector<MaskedRun> masked_runs(const MaskMap& mask, const FrameShape& tile) 
   return runs;
 }
 
-// Unmasks pixels that do not hold their values in a frame; true where there were any.
+// What masked pixels hold, run after run, so that whole runs are compared at once.
 template <typename Pixel>
-bool drop_deviating(const FrameView& frame, const std::vector<MaskedRun>& runs, MaskMap& mask) {
+std::vector<Pixel> masked_pixels(const MaskMap& mask, const std::vector<MaskedRun>& runs,
+                                 const FrameShape& tile) {
   std::array<Pixel, kMaskValuesMax + 1> values{};
   for (std::size_t c = 0; c < mask.values.size(); ++c) values[c + 1] = static_cast<Pixel>(mask.values[c]);
-  bool changed = false;
+  std::vector<Pixel> pixels;
   for (const MaskedRun& run : runs) {
-    std::uint8_t* classes = mask.classes.data() + std::size_t{run.row} * frame.shape.cols;
-    const std::byte* pixels = frame.row(run.row);
+    const std::uint8_t* classes = mask.classes.data() + std::size_t{run.row} * tile.cols;
     for (std::uint32_t col = run.first; col < run.last; ++col) {
-      const bool holds = load_le<Pixel>(pixels + col * sizeof(Pixel)) == values[classes[col]];
-      if (holds || classes[col] == 0) continue;
-      classes[col] = 0;
-      changed = true;
+      Pixel pixel = values[classes[col]];
+      store_le(reinterpret_cast<std::byte*>(&pixel), pixel);
+      pixels.push_back(pixel);
     }
   }
-  return changed;
+  return pixels;
+}
+
+template <typename Pixel>
+bool all_hold(GroupFrames frames, const FrameShape& tile, const MaskMap& mask) {
+  const std::vector<MaskedRun> runs = masked_runs(mask, tile);
+  const std::vector<Pixel> expected = masked_pixels<Pixel>(mask, runs, tile);
+  return std::ranges::all_of(frames, [&](const FrameView& frame) {
+    const Pixel* held = expected.data();
+    return std::ranges::all_of(runs, [&](const MaskedRun& run) {
+      const std::size_t count = run.last - run.first;
+      const std::byte* pixels = frame.row(run.row) + run.first * sizeof(Pixel);
+      held += count;
+      return std::memcmp(pixels, held - count, count * sizeof(Pixel)) == 0;
+    });
+  });
+}
+
+// Unmasks pixels that do not hold their values in some frame.
+template <typename Pixel>
+void drop_deviating(GroupFrames frames, const FrameShape& tile, MaskMap& mask) {
+  const std::vector<MaskedRun> runs = masked_runs(mask, tile);
+  const std::vector<Pixel> expected = masked_pixels<Pixel>(mask, runs, tile);
+  for (const FrameView& frame : frames) {
+    const Pixel* held = expected.data();
+    for (const MaskedRun& run : runs) {
+      const std::size_t count = run.last - run.first;
+      const std::byte* pixels = frame.row(run.row) + run.first * sizeof(Pixel);
+      std::uint8_t* classes = mask.classes.data() + std::size_t{run.row} * tile.cols + run.first;
+      const bool run_holds = std::memcmp(pixels, held, count * sizeof(Pixel)) == 0;
+      for (std::size_t i = 0; i < count && !run_holds; ++i) {
+        const bool holds = std::memcmp(pixels + i * sizeof(Pixel), held + i, sizeof(Pixel)) == 0;
+        if (!holds) classes[i] = 0;
+      }
+      held += count;
+    }
+  }
+}
+
+// Masks what is declared masked and has no candidate's value, while there is room for its values.
+template <typename Pixel>
+void mask_declared(const FrameView& frame, const EncodeOptions& options, MaskMap& mask) {
+  for (std::size_t p = 0; p < options.mask.size(); ++p) {
+    if (options.mask[p] == 0 || mask.classes[p] != 0) continue;
+    const auto row = static_cast<std::uint32_t>(p / frame.shape.cols);
+    const auto value =
+        static_cast<std::int64_t>(load_le<Pixel>(frame.row(row) + p % frame.shape.cols * sizeof(Pixel)));
+    const auto known = std::ranges::find(mask.values, value);
+    if (known == mask.values.end() && mask.values.size() == kMaskValuesMax) continue;
+    mask.classes[p] = static_cast<std::uint8_t>(known - mask.values.begin() + 1);
+    if (known == mask.values.end()) mask.values.push_back(value);
+  }
 }
 
 // Which pixels of the first frame have a candidate value, or are declared masked with any value.
 template <typename Pixel>
 void find_candidates(const FrameView& frame, const EncodeOptions& options, MaskMap& mask) {
-  const std::size_t fixed = mask.values.size();
-  std::size_t p = 0;
-  for (std::uint32_t row = 0; row < frame.shape.rows; ++row) {
-    const std::byte* pixels = frame.row(row);
-    for (std::uint32_t col = 0; col < frame.shape.cols; ++col, ++p) {
-      const Pixel pixel = load_le<Pixel>(pixels + col * sizeof(Pixel));
-      std::uint8_t found = 0;
-      for (std::size_t c = 0; c < fixed; ++c)
-        found = pixel == static_cast<Pixel>(mask.values[c]) ? static_cast<std::uint8_t>(c + 1) : found;
-      mask.classes[p] = found;
-      if (found != 0 || options.mask.empty() || options.mask[p] == 0) continue;
-      const auto value = static_cast<std::int64_t>(pixel);
-      const auto known = std::ranges::find(mask.values, value);
-      if (known == mask.values.end() && mask.values.size() == kMaskValuesMax) continue;
-      mask.classes[p] = static_cast<std::uint8_t>(known - mask.values.begin() + 1);
-      if (known == mask.values.end()) mask.values.push_back(value);
+  for (std::size_t c = 0; c < mask.values.size(); ++c) {
+    const auto value = static_cast<Pixel>(mask.values[c]);
+    const auto found = static_cast<std::uint8_t>(c + 1);
+    for (std::uint32_t row = 0; row < frame.shape.rows; ++row) {
+      const std::byte* pixels = frame.row(row);
+      std::uint8_t* classes = mask.classes.data() + std::size_t{row} * frame.shape.cols;
+      for (std::size_t col = 0; col < frame.shape.cols; ++col) {
+        const bool holds = load_le<Pixel>(pixels + col * sizeof(Pixel)) == value;
+        classes[col] = holds ? found : classes[col];
+      }
     }
   }
+  mask_declared<Pixel>(frame, options, mask);
 }
 
 template <typename Pixel>
@@ -93,11 +139,9 @@ std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames fr
                                           const EncodeOptions& options,
                                           const std::shared_ptr<const MaskMap>& previous, bool rebuild) {
   if (previous != nullptr) {
+    if (all_hold<Pixel>(frames, tile, *previous)) return previous;
     MaskMap kept = *previous;
-    bool changed = false;
-    const auto runs = masked_runs(kept, tile);
-    for (const FrameView& frame : frames) changed = drop_deviating<Pixel>(frame, runs, kept) || changed;
-    if (!changed) return previous;
+    drop_deviating<Pixel>(frames, tile, kept);
     if (!rebuild) return std::make_shared<const MaskMap>(std::move(kept));
   } else if (!rebuild) {
     return nullptr;
@@ -106,8 +150,7 @@ std::shared_ptr<const MaskMap> plan_typed(const FrameShape& tile, GroupFrames fr
   mask.values = candidate_values(tile, options);
   mask.classes.assign(tile.pixels(), 0);
   find_candidates<Pixel>(frames.front(), options, mask);
-  const auto runs = masked_runs(mask, tile);
-  for (const FrameView& frame : frames.subspan(1)) drop_deviating<Pixel>(frame, runs, mask);
+  drop_deviating<Pixel>(frames.subspan(1), tile, mask);
   const bool any = std::ranges::any_of(mask.classes, [](std::uint8_t c) { return c != 0; });
   return any ? std::make_shared<const MaskMap>(std::move(mask)) : nullptr;
 }

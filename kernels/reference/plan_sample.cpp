@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "kernels/format/prior.hpp"
+#include "kernels/reference/plan_loops.hpp"
 #include "kernels/reference/predict.hpp"
 
 namespace ff::kernels::reference {
@@ -22,8 +24,13 @@ void SampleRecords::append(const std::uint16_t* keys, const std::uint16_t* expec
   bucket.resize(to + count);
   expected.resize(to + count);
   level.resize(to + count);
+  plan_loops().buckets(keys, count, &bucket[to]);
+  std::memcpy(&expected[to], expectations, count * sizeof(std::uint16_t));
+  std::memcpy(&level[to], levels, count * sizeof(std::uint32_t));
+  if (masked == nullptr) return;
+  const std::size_t from = to;
   for (std::size_t i = 0; i < count; ++i) {
-    bucket[to] = static_cast<std::uint8_t>(bucket_of(keys[i]));
+    bucket[to] = bucket[from + i];
     expected[to] = expectations[i];
     level[to] = levels[i];
     to += masked[i] == 0 ? 1 : 0;
@@ -68,13 +75,15 @@ void BandSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap
 void BandSample::read(const FillRow& fill, const MaskMap* mask) {
   levels_.resize(plane_pixels_ * frames_);
   masked_.assign(plane_pixels_, 0);
-  any_masked_ = mask != nullptr;
+  row_masked_.assign(plane_pixels_ / tile_.cols, 0);
   for (const Band& band : bands_) {
     for (std::uint32_t r = 0; r < band.height; ++r) {
       const std::size_t at = band.offset + std::size_t{r} * tile_.cols;
       for (std::size_t t = 0; t < frames_; ++t) fill(t, band.top + r, &levels_[t * plane_pixels_ + at]);
-      if (mask != nullptr)
-        std::memcpy(&masked_[at], &mask->classes[std::size_t{band.top + r} * tile_.cols], tile_.cols);
+      if (mask == nullptr) continue;
+      std::memcpy(&masked_[at], &mask->classes[std::size_t{band.top + r} * tile_.cols], tile_.cols);
+      const auto classes = std::span(masked_).subspan(at, tile_.cols);
+      row_masked_[at / tile_.cols] = std::ranges::any_of(classes, [](std::uint8_t c) { return c != 0; });
     }
   }
 }
@@ -103,55 +112,21 @@ void BandSample::start(const Prior& prior) {
   }
 }
 
-namespace {
-
-// A row without masked pixels around it: loops that become vectors.
-void smooth_plain_row(const std::uint16_t* up, const std::uint16_t* centre, const std::uint16_t* down,
-                      std::size_t cols, std::int32_t smoothing, std::uint16_t* vertical,
-                      std::uint16_t* out) noexcept {
-  for (std::size_t i = 0; i < cols; ++i)
-    vertical[i + 1] = static_cast<std::uint16_t>(average(average(up[i], down[i]), centre[i]));
-  vertical[0] = vertical[1];
-  vertical[cols + 1] = vertical[cols];
-  for (std::size_t i = 0; i < cols; ++i) {
-    const std::int32_t filtered = average(average(vertical[i], vertical[i + 2]), vertical[i + 1]);
-    out[i] = static_cast<std::uint16_t>(centre[i] + scaled(filtered - centre[i], smoothing));
-  }
+const std::uint8_t* BandSample::hidden_row(const Band& band, std::uint32_t row) const noexcept {
+  const std::size_t at = band.offset + std::size_t{row} * tile_.cols;
+  return row_masked_[at / tile_.cols] != 0 ? &masked_[at] : nullptr;
 }
 
-}  // namespace
-
 void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane,
-                            std::uint32_t smoothing, std::vector<std::uint16_t>& vertical,
-                            std::vector<std::uint16_t>& out) const {
-  const std::uint32_t cols = tile_.cols;
-  const std::size_t at = band.offset + std::size_t{row} * cols;
-  const std::uint16_t* centre = plane + at;
-  const bool has_up = row > 0, has_down = row + 1 < band.height;
-  const std::uint16_t* up = has_up ? centre - cols : centre;
-  const std::uint16_t* down = has_down ? centre + cols : centre;
-  if (!any_masked_) {
-    return smooth_plain_row(up, centre, down, cols, static_cast<std::int32_t>(smoothing), vertical.data(),
-                            out.data());
-  }
-  const std::uint8_t* hidden = &masked_[at];
-  const std::uint8_t* hidden_up = has_up ? hidden - cols : hidden;
-  const std::uint8_t* hidden_down = has_down ? hidden + cols : hidden;
-  for (std::uint32_t i = 0; i < cols; ++i) {
-    const std::int32_t above = hidden_up[i] != 0 ? centre[i] : up[i];
-    const std::int32_t below = hidden_down[i] != 0 ? centre[i] : down[i];
-    vertical[i + 1] = static_cast<std::uint16_t>(average(average(above, below), centre[i]));
-  }
-  vertical[0] = vertical[1];
-  vertical[cols + 1] = vertical[cols];
-  for (std::uint32_t i = 0; i < cols; ++i) {
-    const std::int32_t own = vertical[i + 1];
-    const std::int32_t left = i > 0 && hidden[i - 1] != 0 ? own : vertical[i];
-    const std::int32_t right = i + 1 < cols && hidden[i + 1] != 0 ? own : vertical[i + 2];
-    const std::int32_t filtered = average(average(left, right), own);
-    out[i] = static_cast<std::uint16_t>(centre[i] +
-                                        scaled(filtered - centre[i], static_cast<std::int32_t>(smoothing)));
-  }
+                            std::uint32_t smoothing, std::uint16_t* vertical, std::uint16_t* out) const {
+  const std::size_t cols = tile_.cols, at = band.offset + row * cols;
+  const std::size_t above = row > 0 ? at - cols : at, below = row + 1 < band.height ? at + cols : at;
+  SmoothRows rows{plane + above, plane + at, plane + below};
+  const bool hidden =
+      row_masked_[above / cols] != 0 || row_masked_[at / cols] != 0 || row_masked_[below / cols] != 0;
+  if (hidden)
+    rows.hidden_up = &masked_[above], rows.hidden = &masked_[at], rows.hidden_down = &masked_[below];
+  plan_loops().smooth(rows, smoothing, cols, vertical, out);
 }
 
 void BandSample::run_band_frame(const Band& band, std::size_t frame, const TrialSetup& trial,
@@ -160,34 +135,32 @@ void BandSample::run_band_frame(const Band& band, std::size_t frame, const Trial
   const bool by_scale = trial.setup.source == ContextSource::scale;
   const std::uint32_t frames_seen =
       std::min<std::uint32_t>(frames_before_ + static_cast<std::uint32_t>(frame), kWindowFramesMax);
-  const std::int32_t mean_gain = gain(frames_seen, trial.group.mean_frames);
-  const std::int32_t scale_gain = gain(frames_seen, trial.group.scale_frames);
-  const std::uint64_t sentinels =
-      (std::uint64_t{1} << trial.setup.levels.level_bits) - trial.setup.levels.sentinels.size();
+  const LearnRule rule{trial.setup.up, trial.setup.down, trial.setup.levels.first_sentinel_level() - 1,
+                       gain(frames_seen, trial.group.mean_frames),
+                       gain(frames_seen, trial.group.scale_frames)};
   const std::size_t cols = tile_.cols;
   // Expectations of all rows first: rows learn in place.
   for (std::uint32_t row = 0; row < band.height; ++row) {
-    smooth_row(band, row, mean.data(), trial.group.smoothing, scratch.vertical, scratch.key);
-    std::copy_n(scratch.key.begin(), cols,
-                scratch.expected.begin() + static_cast<std::ptrdiff_t>(row * cols));
     const std::uint32_t tile_row = band.top + row;
-    if (tile_row < band.first || tile_row >= band.first + band.rows) continue;
-    if (by_scale)
-      smooth_row(band, row, scale.data(), trial.group.scale_smoothing, scratch.vertical, scratch.key);
+    const bool measured = tile_row >= band.first && tile_row < band.first + band.rows;
+    if (!measured && !by_scale) continue;
+    std::uint16_t* expected = &scratch.expected[row * cols];
+    smooth_row(band, row, mean.data(), trial.group.smoothing, scratch.vertical.data(), expected);
+    if (!measured) continue;
+    const std::uint16_t* key = expected;
+    if (by_scale) {
+      key = scratch.key.data();
+      smooth_row(band, row, scale.data(), trial.group.scale_smoothing, scratch.vertical.data(),
+                 scratch.key.data());
+    }
     const std::size_t at = band.offset + row * cols;
-    const std::uint32_t* levels = &levels_[frame * plane_pixels_ + at];
-    out.append(scratch.key.data(), &scratch.expected[row * cols], levels, &masked_[at], cols);
+    out.append(key, expected, &levels_[frame * plane_pixels_ + at], hidden_row(band, row), cols);
   }
-  const std::size_t pixels = band.height * cols;
-  const std::uint32_t* levels = &levels_[frame * plane_pixels_ + band.offset];
-  for (std::size_t i = 0; i < pixels; ++i) {
-    if (masked_[band.offset + i] != 0 || levels[i] >= sentinels) continue;
-    const std::int32_t now = seen(levels[i], trial.setup);
-    std::uint16_t& m = mean[band.offset + i];
-    m = static_cast<std::uint16_t>(m + scaled(now - m, mean_gain));
-    if (!by_scale) continue;
-    std::uint16_t& d = scale[band.offset + i];
-    d = static_cast<std::uint16_t>(d + scaled(std::abs(now - scratch.expected[i]) - d, scale_gain));
+  for (std::uint32_t row = 0; row < band.height; ++row) {
+    const std::size_t at = band.offset + row * cols;
+    plan_loops().learn_levels(rule, &levels_[frame * plane_pixels_ + at], hidden_row(band, row),
+                              &scratch.expected[row * cols], cols, &mean[at],
+                              by_scale ? &scale[at] : nullptr);
   }
 }
 

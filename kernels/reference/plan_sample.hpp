@@ -29,7 +29,7 @@ struct SampleRecords {
   std::vector<std::uint32_t> level;
   std::vector<std::uint8_t> ratio;  ///< of scale and root (phases with source = rate); else empty
 
-  /// Appends the unmasked ones of `count` pixels.
+  /// Appends the unmasked ones of `count` pixels; `masked` may be null.
   void append(const std::uint16_t* keys, const std::uint16_t* expectations, const std::uint32_t* levels,
               const std::uint8_t* masked, std::size_t count);
   void clear() noexcept { bucket.clear(), expected.clear(), level.clear(); }
@@ -72,8 +72,10 @@ class BandSample {
     std::vector<std::uint16_t> vertical, expected, key;
   };
 
+  /// A row's classes, null where none is masked.
+  [[nodiscard]] const std::uint8_t* hidden_row(const Band& band, std::uint32_t row) const noexcept;
   void smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane, std::uint32_t smoothing,
-                  std::vector<std::uint16_t>& vertical, std::vector<std::uint16_t>& out) const;
+                  std::uint16_t* vertical, std::uint16_t* out) const;
   void run_band_frame(const Band& band, std::size_t frame, const TrialSetup& trial,
                       std::vector<std::uint16_t>& mean, std::vector<std::uint16_t>& scale, Scratch& scratch,
                       SampleRecords& out) const;
@@ -84,7 +86,7 @@ class BandSample {
   std::vector<Band> bands_;
   std::vector<std::uint32_t> levels_;  ///< frame after frame
   std::vector<std::uint8_t> masked_;
-  bool any_masked_ = false;
+  std::vector<std::uint8_t> row_masked_;  ///< by followed row: some pixel of it is masked
   std::vector<std::uint16_t> mean_, scale_;
   std::uint32_t frames_before_ = 0;
 };

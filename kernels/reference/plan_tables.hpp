@@ -19,6 +19,8 @@ namespace ff::kernels::reference {
 struct BuiltTables {
   ContextTables tables;
   std::uint64_t bits = 0;  ///< about what all pixels will cost, tables included
+  std::uint64_t sample_bits =
+      0;  ///< the same if they were as the sample, which the tables fit best; not if counted
 };
 
 /// Builds classes and frequencies. `ratio_256`: pixels coded per sampled pixel, x 256; the rarer the sample,

@@ -284,21 +284,14 @@ class Planner {
     records_.clear();
     sample.run({setup(), plan_->group}, frames_.size(), records_);
     BuiltTables built = build_tables(records_, setup(), sample.ratio_256());
-    auto tables = std::make_shared<const ContextTables>(std::move(built.tables));
-    BitWriter header;
-    write_context_tables(*tables, header);
-    const auto whole_bits = [&](const ContextTables& with) {
-      return ((table_cost(records_, setup(), with) / 256 * sample.ratio_256()) >> kFixedBitsShift);
-    };
-    std::uint64_t bits = whole_bits(*tables) + header.bit_count();
-    plan_->tables = std::move(tables);
+    plan_->tables = std::make_shared<const ContextTables>(std::move(built.tables));
+    std::uint64_t bits = built.bits;
     if (const auto old = reusable_tables(); old != nullptr) {
-      const std::uint64_t old_bits = whole_bits(*old);
-      if (old_bits <= bits) plan_->tables = nullptr, bits = old_bits;
+      const FixedBits old_cost = table_cost(records_, setup(), *old);
+      const std::uint64_t old_bits = (old_cost / 256 * sample.ratio_256()) >> kFixedBitsShift;
+      if (old_bits <= built.sample_bits) plan_->tables = nullptr, bits = old_bits;
     }
     plan_->group.streams = streams_for(bits / 8);
-    // New tables fit their own sample better than the other pixels.
-    if (plan_->tables) bits = std::max(bits, built.bits);
     plan_->expected_bits = bits + (plan_->prior ? prior_bits(*plan_->prior, body_.shape) : 0);
     if (bits / 8 > pixels * dtype_bytes(body_.shape.dtype)) plan_->kind = BlockKind::raw_zstd;
   }
