@@ -7,6 +7,7 @@
 #include <string>
 
 #include "common/base/crc32c.hpp"
+#include "common/wire/protobuf_bytes.hpp"
 
 namespace ff::wire {
 namespace {
@@ -109,7 +110,8 @@ Status check(const proto::Seal& seal) {
   if (seal.public_key().size() != 32 || seal.signature().size() != 64)
     return fail(Errc::malformed, "seal: an Ed25519 key has 32 bytes and a signature 64");
   proto::SealBody body;
-  if (!body.ParseFromString(seal.body())) return fail(Errc::malformed, "seal: its body can't be read");
+  if (!parse_message(body, as_bytes(seal.body())))
+    return fail(Errc::malformed, "seal: its body can't be read");
   FF_TRY(check_uid(body.series_uid()));
   return check_names({&body.detector(), &body.sealer(), &body.destination()});
 }
@@ -154,8 +156,7 @@ Result<Payload> seal_control(const LedgerRecord& record) { return seal(Kind::led
 Result<ReceiptRecord> parse_receipt_record(ByteSpan bytes) {
   FF_ASSIGN(const ByteSpan body, open_prefix(Kind::receipt, bytes));
   ReceiptRecord record;
-  if (!record.ParseFromArray(body.data(), static_cast<int>(body.size())))
-    return fail(Errc::malformed, "receipt record: not Protobuf");
+  if (!parse_message(record, body)) return fail(Errc::malformed, "receipt record: not Protobuf");
   switch (record.record_case()) {
     case ReceiptRecord::kReceipt: FF_TRY(check_receipt(record.receipt())); break;
     case ReceiptRecord::kReplay: FF_TRY(check_replay(record.replay())); break;
@@ -168,8 +169,7 @@ Result<ReceiptRecord> parse_receipt_record(ByteSpan bytes) {
 Result<LedgerRecord> parse_ledger_record(ByteSpan bytes) {
   FF_ASSIGN(const ByteSpan body, open_prefix(Kind::ledger, bytes));
   LedgerRecord record;
-  if (!record.ParseFromArray(body.data(), static_cast<int>(body.size())))
-    return fail(Errc::malformed, "ledger record: not Protobuf");
+  if (!parse_message(record, body)) return fail(Errc::malformed, "ledger record: not Protobuf");
   switch (record.record_case()) {
     case LedgerRecord::kFile: FF_TRY(check(record.file())); break;
     case LedgerRecord::kWindows: FF_TRY(check(record.windows())); break;

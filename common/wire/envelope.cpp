@@ -6,6 +6,7 @@
 
 #include "common/base/crc32c.hpp"
 #include "common/base/uuid.hpp"
+#include "common/wire/protobuf_bytes.hpp"
 #include "common/wire/tile_grid.hpp"
 
 namespace ff::wire {
@@ -171,7 +172,7 @@ Result<ParsedEnvelope> parse_envelope(ByteSpan bytes) {
   parsed.payload = bytes.subspan(kEnvelopePrefixBytes + prefix.header_bytes);
   if (crc32c(head) != prefix.header_crc)
     return fail(Errc::crc_mismatch, "envelope: header CRC differs; bytes changed on the way");
-  if (!parsed.header.ParseFromArray(head.data(), static_cast<int>(head.size())))
+  if (!parse_message(parsed.header, head))
     return fail(Errc::malformed, "envelope: header is no valid Protobuf message");
   if (crc32c(parsed.payload) != prefix.payload_crc)
     return fail(Errc::crc_mismatch,
