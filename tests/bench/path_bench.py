@@ -11,7 +11,8 @@ Each stage is filled by the one before and then let go, so that it is measured a
     sink        the log is full, the sink starts: read, decode, compress, write, seal
 
 Beside them, in the same run, with the same frames: ZeroMQ over loopback, librdkafka by itself, HDF5 written by h5py,
-fio with the spool's pattern of writes and syncs. The spool's price is the agent's time with the spool on disk against a spool in memory that is never synced.
+fio (which must be installed) with the spool's pattern of writes and syncs. The spool's price is the agent's time with the
+spool on disk against a spool in memory that is never synced.
 """
 from __future__ import annotations
 
@@ -80,9 +81,7 @@ def stages(options: argparse.Namespace, folder: Path, log_url: str, prefix: str,
         windows = -(-report["series"][0]["frames_planned"] // 16)
         until(lambda: agent.metric("foreframe_agent_windows_total") >= windows
               and agent.metric("foreframe_agent_records_spooled_total") >= 2 * windows)
-        result["agent"] = (report["seconds"] if spool is None else time.monotonic() - began,
-                           processor_seconds(agent.process.pid) - before)
-        result["agent"] = (time.monotonic() - began, result["agent"][1])
+        result["agent"] = (time.monotonic() - began, processor_seconds(agent.process.pid) - before)
         coded = agent.metric("foreframe_agent_coded_bytes_total")
         records = agent.metric("foreframe_agent_records_spooled_total")
         result["collector"] = path.measure(
@@ -174,6 +173,19 @@ def fio_writing(folder: Path, gigabytes: float, writes_per_sync: int) -> float:
     return json.loads(done.stdout)["jobs"][0]["write"]["bw_bytes"] / 1e9
 
 
+def spool_against_fio(options: argparse.Namespace, folder: Path, gigabytes: float = 1.35) -> dict:
+    """The segment log's writing and fio's, in turns on the same disk, with as many writes between two syncs."""
+    bench = options.bin.parent / "tests" / "bench" / "transport" / "bench_transport"
+    ours, theirs = [], []
+    for _ in range(max(options.repeat, 3)):
+        done = subprocess.run([bench, "--folder", folder, "--only", "append", "--runs", "1"], capture_output=True, text=True, check=True)
+        ours.append(float(done.stdout.split("200 ms", 1)[1].split()[0]))
+        theirs.append(fio_writing(folder, gigabytes, max(1, round(0.2 * ours[-1] * 1e9 / RECORD_BYTES))))
+    middle = [sorted(values)[len(values) // 2] for values in (ours, theirs)]
+    return {"ours": {"best": max(ours), "worst": min(ours)}, "fio": {"best": round(max(theirs), 2), "worst": round(min(theirs), 2)},
+            "percent_of_fio": round(100 * middle[0] / middle[1])}
+
+
 def best(runs: int, measure) -> dict:
     values = sorted(measure() for _ in range(runs))
     return {"best": round(values[-1], 3), "worst": round(values[0], 3)}
@@ -220,6 +232,7 @@ def run(options: argparse.Namespace, scratch: Path) -> dict:
             result["kafka"][stage] = as_rates(through_kafka, stage)
         make_topic(options.kafka, "peer.blocks")
         result["peers"]["librdkafka alone, acks=all"] = best(options.repeat, lambda: kafka_producer(options.kafka, 1.0))
+    result["spool"] = spool_against_fio(options, scratch)
     frames = recorded_frames(f"{options.source},frames=64", options.bin / "foreframe", scratch)
     frames = np.concatenate([frames] * max(options.frames // 64, 1))
     result["peers"]["ZeroMQ loopback, PUSH to PULL"] = best(options.repeat, lambda: zeromq_loopback(2.0))

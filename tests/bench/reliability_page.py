@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Puts what was measured of the path's reliability into docs/benchmarks/reliability.md.
+
+    tests/bench/reliability_page.py --matrix matrix.json --soak soak.json --path path.json --fuzz fuzz.txt
+
+Each part is what its program wrote (tests/fault/run_matrix.py, tests/fault/soak.py, tests/bench/path_bench.py,
+tests/fuzz/run_fuzzers.py) and is kept, with its date, in docs/benchmarks/reliability.json; a part that is not given stays as it was.
+"""
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE, KEPT = ROOT / "docs/benchmarks/reliability.md", ROOT / "docs/benchmarks/reliability.json"
+
+HEAD = """\
+# Reliability: what was broken, what was lost, what it costs
+
+Written by `tests/bench/reliability_page.py` from the programs named below; the raw results are in [reliability.json](reliability.json).
+Machine: 2 cores of a shared AMD EPYC server, one host, loopback, Apache Kafka 3.9.1 on one node.
+"""
+
+
+def rows(header: list[str], lines: list[list[object]]) -> str:
+    table = [header, ["---"] * len(header), *lines]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in table)
+
+
+def matrix_part(part: dict) -> str:
+    cells = part["result"]["cells"]
+    passed = sum(cell["passed"] for cell in cells)
+    lines = [[cell["cell"], cell["log"] + ("://" if cell["log"] == "log" else ""), cell.get("fault", "–"), cell.get("sent", "–"),
+              cell.get("stored", "–"), cell.get("lost", "–"), f"{cell['recovery_s']} s" if "recovery_s" in cell else "–",
+              "passed" if cell["passed"] else "**failed**: " + short(cell.get("why", ""))] for cell in cells]
+    return f"""## The fault matrix
+
+{part['date']}, `{part['command']}`, seed {part['result']['seed']}: **{passed} of {len(cells)} cells passed.** Each cell is a site of its own (detector, agent, collector,
+Kafka, sink), and the fault strikes in the middle of a series. *Lost* counts frames that are stored nowhere, with the stage that the ledger names; a cell passes only
+when its fault excuses that stage. *Ready again* counts from the end of the fault until every daemon's `/readyz` is 200.
+
+{rows(["cell", "log", "what was done", "frames sent", "stored", "lost", "ready again", ""], lines)}
+
+A killed agent loses what ZeroMQ had received for it and what was on the wire: *receive* is the detector's side of the socket. Everything it had taken is in
+its pool or spool and is stored.
+"""
+
+
+def short(why: str) -> str:
+    return why.splitlines()[0].replace("|", "/")[:160] if why else ""
+
+
+def soak_part(part: dict) -> str:
+    result = part["result"]
+    lines = [[name, f"{daemon['processor_s_per_gb']:.2f}", daemon["memory_mib"], daemon["memory_max_mib"],
+              "yes" if daemon["memory_flat"] else "**no**"] for name, daemon in result["daemons"].items()]
+    return f"""## A run without a miss
+
+{part['date']}, `{part['command']}`: {result['seconds']:g} s at {result['rate_hz']:g} Hz ({result['gigabytes_per_second']} GB/s of raw pixels, {result['log']}), the highest rate
+that the whole path held on this host with the detector simulated beside it, times its share. **{result['frames']} frames sent, {result['missed']} missed.**
+
+{rows(["daemon", "processor s per raw GB", "memory at the end, MiB", "most, MiB", "flat"], lines)}
+
+Memory is what the processes hold for themselves (the frame pool lies in shared memory and has a fixed size).
+"""
+
+
+def path_part(part: dict) -> str:
+    result = part["result"]
+    lines = []
+    for log in ("log://", "kafka"):
+        for stage, rate in result[log].items():
+            lines.append([f"{stage}, {log}", rate["raw_gb_per_s"], rate["raw_gb_per_s_worst"], rate["coded_gb_per_s"],
+                          rate["processor_s_per_raw_gb"]])
+    peers = [[name, rate["best"], rate["worst"]] for name, rate in result["peers"].items()]
+    spool = "" if "spool" not in result else f"""
+The spool by itself writes {result['spool']['ours']['best']} GB/s ({result['spool']['ours']['worst']} worst), fio with the same record size and as many writes per sync
+{result['spool']['fio']['best']} ({result['spool']['fio']['worst']} worst): {result['spool']['percent_of_fio']} % of fio, medians, in turns on the same disk.
+"""
+    return f"""## Each stage by itself
+
+{part['date']}, `{part['command']}`: {result['frames']} frames of `{result['source']}`, {result['machine']}, best and worst of {result['repeat']} passes. Each stage is filled by
+the one before and then let go, so it is measured alone; GB/s count raw pixels, coded GB/s what lies on wire and disk.
+
+{rows(["stage", "raw GB/s", "worst", "coded GB/s", "processor s per raw GB"], lines)}
+
+The spool costs {result['spool_costs_percent']} % of the agent's time (spool on disk with a sync every 200 ms, against a spool in memory that is never synced).
+{spool}
+What moves bytes without Foreframe, in the same run (GB/s of the bytes handed over: 900 kB records, or the same raw frames for HDF5):
+
+{rows(["peer", "best", "worst"], peers)}
+"""
+
+
+def fuzz_part(part: dict) -> str:
+    lines = re.findall(r"^(\w+)\s+(clean|FAILED\w*)\s+(\d+) inputs\s+(\d+) s", part["result"], re.M)
+    return f"""## Fuzzing
+
+{part['date']}, `{part['command']}`: {sum(int(line[2]) for line in lines):,} inputs with libFuzzer, address and undefined-behaviour sanitizers.
+
+{rows(["target", "result", "inputs", "seconds"], [list(line) for line in lines])}
+"""
+
+
+PARTS = {"matrix": matrix_part, "soak": soak_part, "path": path_part, "fuzz": fuzz_part}
+COMMANDS = {"matrix": "tests/fault/run_matrix.py --lasts 30", "soak": "tests/fault/soak.py --seconds 60",
+            "path": "tests/bench/path_bench.py", "fuzz": "tests/fuzz/run_fuzzers.py --build build/fuzz"}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in PARTS:
+        parser.add_argument(f"--{name}", type=Path)
+        parser.add_argument(f"--{name}-command", default=COMMANDS[name], help=f"how it was run; default: {COMMANDS[name]}")
+    arguments = vars(parser.parse_args())
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    for name in PARTS:
+        if path := arguments[name]:
+            text = path.read_text()
+            result = text if name == "fuzz" else json.loads(text)
+            for cell in result.get("cells", []) if name == "matrix" else []:
+                for private in ("trace", "folder"):  # paths of the machine that ran it
+                    cell.pop(private, None)
+                cell["why"] = short(cell.get("why", ""))
+            kept[name] = {"date": datetime.date.today().isoformat(), "command": arguments[f"{name}_command"], "result": result}
+    KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+    PAGE.write_text("\n".join([HEAD, *(render(kept[name]) for name, render in PARTS.items() if name in kept)]))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
