@@ -16,12 +16,16 @@ void describe(service::ConfigSchema& schema, CollectorConfig& c) {
               "ZeroMQ address. Loopback unless you say otherwise: whoever can connect can write to the log.");
   schema.size("link.credit", &c.link_credit_bytes, 1 << 20, 64ull << 30,
               "Unacknowledged bytes that one agent may have under way.");
+  schema.size("link.credit_total", &c.link_credit_total_bytes, 1 << 20, 1ull << 40,
+              "The same for all agents together: each gets at most an equal share of it.");
   schema.size("link.envelope_max", &c.link_envelope_bytes_max, 1 << 20, 1ull << 30,
               "Largest envelope taken.");
   schema.integer("link.agents_max", &c.link_agents_max, 1, 65536, "Agents connected at one time.");
   schema.duration("link.heartbeat", &c.link_heartbeat, 10ms, 1min, "Interval of heartbeats.");
   schema.duration("link.agent_timeout", &c.link_agent_timeout, 100ms, 1h,
                   "An agent that is silent for so long is forgotten.");
+  schema.duration("link.gap_timeout", &c.link_gap_timeout, 100ms, 1h,
+                  "Records that were jumped over and don't come for so long are asked for again.");
 
   schema.section("log", "Where records go; an agent may free a record when the log has it.");
   schema.text("log.url", &c.log_url, "kafka://host:port[,host:port] or log:///path.");
@@ -39,6 +43,15 @@ void describe(service::ConfigSchema& schema, CollectorConfig& c) {
                   "kafka: a record without a report for so long is produced again.");
   schema.text_list("log.kafka", &c.log_kafka, "Further librdkafka settings, each \"key=value\".");
 
+  schema.section("receipts", "What sinks say about records, and agents ask for.");
+  schema.size(
+      "receipts.table_max", &c.receipts_table_bytes, 1 << 20, 1ull << 40,
+      "Memory for what is known of receipts; beyond it the oldest stream is forgotten and sent again.");
+  schema.duration("receipts.kept_for", &c.receipts_kept_for, 1min, 24h * 3650,
+                  "kafka: age limit of topics receipts and dead, where this collector makes them.");
+  schema.size("receipts.kept_max", &c.receipts_kept_bytes, 1 << 20, 1ull << 50,
+              "kafka: size limit of each of them.");
+
   schema.section("stop", "A graceful stop.");
   schema.duration("stop.drain_timeout", &c.stop_drain_timeout, 0s, 1h,
                   "Wait so long for delivery reports of what was taken; agents keep the rest.");
@@ -49,6 +62,7 @@ transport::LinkReceiverOptions CollectorConfig::link_options() const {
   options.collector = name;
   options.listen = link_listen;
   options.credit_bytes = link_credit_bytes;
+  options.credit_total_bytes = link_credit_total_bytes;
   options.envelope_bytes_max = link_envelope_bytes_max;
   options.agents_max = static_cast<std::uint32_t>(link_agents_max);
   options.heartbeat = link_heartbeat;
@@ -65,6 +79,8 @@ Result<transport::LogOptions> CollectorConfig::log_options() const {
   options.queue_bytes = log_queue_bytes;
   options.log_bytes_max = log_bytes_max;
   options.delivery_timeout = log_delivery_timeout;
+  options.kept_for = receipts_kept_for;
+  options.kept_bytes_max = receipts_kept_bytes;
   for (const std::string& entry : log_kafka) {
     const auto equals = entry.find('=');
     if (equals == 0 || equals == std::string::npos)
@@ -89,7 +105,8 @@ Result<std::string> check(const CollectorConfig& config) {
     return fail(Errc::config_error, "link.agent_timeout must be at least twice link.heartbeat");
   return "listens on " + config.link_listen + ", writes to " + config.log_url + " as " +
          config.log_topic_prefix + ".*\nmemory: at most " + format_size(config.link_credit_bytes) +
-         " for each connected agent" +
+         " for each connected agent, " + format_size(config.link_credit_total_bytes) + " for all, " +
+         format_size(config.receipts_table_bytes) + " for receipts" +
          (kafka ? ", and " + format_size(config.log_queue_bytes) + " for the log's queue" : "") + "\n";
 }
 

@@ -18,6 +18,10 @@ struct CollectorMetrics {
   service::Counter gaps, gap_records;  ///< jumps in a stream's sequence numbers, and records jumped over
   service::Counter gap_records_filled, duplicates;
   service::Counter hellos, agents_gone;
+  service::Counter gap_records_asked;  ///< of the jumped over: asked for again
+  service::Counter receipts_read, receipts_malformed;
+  service::Counter news_sent, news_dropped;  ///< receipts, replay requests, abilities to agents
+  service::Gauge receipt_table_bytes, receipt_table_streams, receipt_table_forgotten;
   service::Gauge agents, log_blocked;
 
   void refused(const std::string& reason);

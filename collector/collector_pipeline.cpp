@@ -26,12 +26,17 @@ constexpr nanoseconds kReportDelay = std::chrono::milliseconds(5);  ///< while d
 constexpr nanoseconds kIdleTurn = std::chrono::milliseconds(100);
 constexpr nanoseconds kLogRetry = std::chrono::seconds(1);
 constexpr std::int64_t kStreamsReportNs = 1'000'000'000;
+constexpr std::int64_t kAskingNs = 1'000'000'000;
+constexpr nanoseconds kNewsDelay = std::chrono::milliseconds(20);  ///< while agents watch for receipts
 
 }  // namespace
 
 void CollectorPipeline::turn(nanoseconds timeout) {
   publisher_.poll(nanoseconds(0));  // delivery reports: acknowledgements to agents
-  if (publisher_.blocked()) {       // the log takes nothing: neither do we; credit holds the agents
+  desk_.turn();                     // receipts: news to agents
+  if (desk_.has_more()) timeout = nanoseconds(0);
+  if (desk_.has_watchers()) timeout = std::min(timeout, kNewsDelay);
+  if (publisher_.blocked()) {  // the log takes nothing: neither do we; credit holds the agents
     link_->keep_alive();
     std::this_thread::sleep_for(kBlockedPause);
     return;
@@ -43,7 +48,27 @@ void CollectorPipeline::turn(nanoseconds timeout) {
     if (!received) break;
     take(std::move(*received));
   }
+  if (monotonic_now_ns() >= next_asking_ns_) ask_for_missing();
   if (monotonic_now_ns() >= next_report_ns_) report_streams();
+}
+
+void CollectorPipeline::ask_for_missing() {
+  const std::int64_t now_ns = monotonic_now_ns();
+  next_asking_ns_ = now_ns + std::min(kAskingNs, gap_timeout_ns_);
+  for (const auto& [agent, missing] : admission_.overdue(now_ns, gap_timeout_ns_)) {
+    const auto peer = roster_.peer_of(agent);
+    if (!peer || !link_->send_missing(*peer, missing)) continue;
+    std::uint64_t records = 0;
+    for (const proto::SequenceRange& range : missing.records()) records += range.count();
+    metrics_.gap_records_asked.add(static_cast<double>(records));
+    service::log_warning("missing records are asked for", {{"agent", agent}, {"records", records}});
+  }
+}
+
+std::string CollectorPipeline::receipts_trouble() const {
+  if (desk_.is_complete()) return follower_.trouble();
+  const std::string why = follower_.trouble();
+  return "the receipts topic is not read to its end yet" + (why.empty() ? "" : ": " + why);
 }
 
 void CollectorPipeline::take(transport::ReceivedEnvelope received) {
@@ -65,6 +90,7 @@ void CollectorPipeline::refuse(const transport::ReceivedEnvelope& received, cons
 void CollectorPipeline::connect_stages() {
   link_->on_hello = [this](const transport::PeerId& peer, const proto::Hello& hello) {
     roster_.join(peer, hello.agent());
+    desk_.forget(peer);  // the same connection, a new agent: nothing of before counts
     admission_.greet(hello);
     metrics_.hellos.add();
     metrics_.agents.set(static_cast<double>(roster_.size()));
@@ -73,12 +99,16 @@ void CollectorPipeline::connect_stages() {
   link_->on_gone = [this](const transport::PeerId& peer, const std::string& reason) {
     service::log_info("agent gone", {{"agent", roster_.agent_of(peer)}, {"reason", reason}});
     roster_.leave(peer);
+    desk_.forget(peer);
     metrics_.agents_gone.add();
     metrics_.agents.set(static_cast<double>(roster_.size()));
   };
   link_->on_malformed = [this](const transport::PeerId&, const Error& why) {
     metrics_.malformed(std::string(to_string(why.code)));
     service::log_warning("broken link message", {{"reason", why.message}});
+  };
+  link_->on_watch = [this](const transport::PeerId& peer, const proto::Watch& watch) {
+    desk_.watch(peer, watch);
   };
   publisher_.on_published = [this](const transport::PeerId& peer, const proto::RecordId& id) {
     link_->acknowledge(peer, id);
@@ -88,14 +118,18 @@ void CollectorPipeline::connect_stages() {
   };
 }
 
-CollectorPipeline::CollectorPipeline(std::unique_ptr<transport::LogWriter> log,
+CollectorPipeline::CollectorPipeline(const CollectorConfig& config, std::unique_ptr<transport::LogWriter> log,
+                                     std::unique_ptr<transport::LogReader> receipts,
                                      std::unique_ptr<transport::LinkReceiver> link,
                                      std::uint32_t partition_count, service::Metrics& metrics)
     : metrics_(metrics),
       log_(std::move(log)),
       link_(std::move(link)),
       admission_(partition_count, metrics_),
-      publisher_(*log_, metrics_) {
+      publisher_(*log_, metrics_),
+      follower_(std::move(receipts), metrics_),
+      desk_(*link_, follower_, config.receipts_table_bytes, metrics_),
+      gap_timeout_ns_(config.link_gap_timeout.count()) {
   link_->set_partition_count(partition_count);
   connect_stages();
 }
@@ -105,9 +139,11 @@ Result<std::unique_ptr<CollectorPipeline>> CollectorPipeline::open(const Collect
                                                                    service::Metrics& metrics) {
   FF_ASSIGN(const std::uint32_t blocks, log->partition_count(transport::Topic::blocks));
   FF_ASSIGN(const std::uint32_t series, log->partition_count(transport::Topic::series));
+  FF_ASSIGN(const transport::LogOptions options, config.log_options());
+  FF_ASSIGN(auto receipts, transport::open_log_follower(options, config.name, {transport::Topic::receipts}));
   FF_ASSIGN(auto link, transport::LinkReceiver::open(config.link_options()));
-  return std::unique_ptr<CollectorPipeline>(
-      new CollectorPipeline(std::move(log), std::move(link), std::min(blocks, series), metrics));
+  return std::unique_ptr<CollectorPipeline>(new CollectorPipeline(
+      config, std::move(log), std::move(receipts), std::move(link), std::min(blocks, series), metrics));
 }
 
 Status CollectorPipeline::drain(nanoseconds timeout) {
@@ -174,11 +210,13 @@ Result<std::string> run_collector(const CollectorConfig& config, service::Daemon
   const std::shared_ptr<CollectorPipeline> pipeline(std::move(opened));
   context.status.page("/api/streams", [pipeline] { return pipeline->streams_json(); });  // outlives run()
   context.health.set_trouble("log", "");
+  context.health.set_trouble("receipts", pipeline->receipts_trouble());
   context.ready("listening on " + pipeline->link_address() + ", writing to " + config.log_url);
   service::log_info("collector ready", {{"listen", pipeline->link_address()}, {"log", config.log_url}});
   while (!context.stop.requested()) {
     pipeline->turn(kIdleTurn);
     context.health.set_trouble("log", pipeline->trouble());
+    context.health.set_trouble("receipts", pipeline->receipts_trouble());
     context.progress();
   }
   const Status drained = pipeline->drain(config.stop_drain_timeout);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The collector's path: link > admit > log, on one thread. Keeps nothing on disk and no state that the
-// agents' HELLOs and the log can't rebuild.
+// The collector's path: link > admit > log, on one thread, and receipts from the log back to agents. Keeps
+// nothing on disk and no state that the agents' HELLOs and the log can't rebuild.
 #pragma once
 
 #include <chrono>
@@ -13,6 +13,8 @@
 #include "collector/collector_config.hpp"
 #include "collector/collector_metrics.hpp"
 #include "collector/publish/publisher.hpp"
+#include "collector/receipts/receipt_desk.hpp"
+#include "collector/receipts/receipt_follower.hpp"
 #include "collector/receive/agent_roster.hpp"
 #include "common/base/result.hpp"
 #include "common/service/daemon.hpp"
@@ -33,6 +35,8 @@ class CollectorPipeline {
   [[nodiscard]] Status drain(std::chrono::nanoseconds timeout);
 
   [[nodiscard]] std::string trouble() const { return publisher_.trouble(); }
+  /// Why agents can't be told about receipts yet, or "". Envelopes are taken all the same.
+  [[nodiscard]] std::string receipts_trouble() const;
   [[nodiscard]] std::string link_address() const { return link_->address(); }
   /// One line for the end: what was received, published, refused.
   [[nodiscard]] std::string summary() const;
@@ -40,11 +44,14 @@ class CollectorPipeline {
   [[nodiscard]] std::string streams_json() const;
 
  private:
-  CollectorPipeline(std::unique_ptr<transport::LogWriter> log, std::unique_ptr<transport::LinkReceiver> link,
-                    std::uint32_t partition_count, service::Metrics& metrics);
+  CollectorPipeline(const CollectorConfig& config, std::unique_ptr<transport::LogWriter> log,
+                    std::unique_ptr<transport::LogReader> receipts,
+                    std::unique_ptr<transport::LinkReceiver> link, std::uint32_t partition_count,
+                    service::Metrics& metrics);
   void connect_stages();
   void take(transport::ReceivedEnvelope received);
   void refuse(const transport::ReceivedEnvelope& received, const Error& why);
+  void ask_for_missing();
   void report_streams();
 
   CollectorMetrics metrics_;
@@ -53,7 +60,11 @@ class CollectorPipeline {
   AgentRoster roster_;
   Admission admission_;
   Publisher publisher_;
+  ReceiptFollower follower_;
+  ReceiptDesk desk_;
 
+  std::int64_t gap_timeout_ns_ = 0;
+  std::int64_t next_asking_ns_ = 0;
   std::int64_t next_report_ns_ = 0;
   mutable std::mutex report_mutex_;
   std::string report_ = "{\"streams\":[]}";

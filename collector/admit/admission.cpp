@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/base/clock.hpp"
 #include "common/base/uuid.hpp"
 #include "common/service/logging.hpp"
 
@@ -70,7 +71,7 @@ SequenceTracker& Admission::tracker(const StreamKey& key) {
 
 void Admission::count(const wire::EnvelopeHeader& header) {
   SequenceTracker& stream = tracker({header.agent(), header.detector(), header.stream(), header.epoch()});
-  const auto seen = stream.observe(header.sequence());
+  const auto seen = stream.observe(header.sequence(), monotonic_now_ns());
   if (seen.duplicate) metrics_.duplicates.add();
   if (seen.filled) metrics_.gap_records_filled.add();
   if (seen.jumped_over == 0) return;
@@ -89,6 +90,23 @@ void Admission::greet(const foreframe::wire::Hello& hello) {
     tracker({hello.agent(), position.detector(), position.stream(), position.epoch()})
         .begin_at(position.first_unacknowledged_sequence());
   }
+}
+
+std::map<std::string, foreframe::wire::Missing> Admission::overdue(std::int64_t now_ns,
+                                                                   std::int64_t patience_ns) {
+  std::map<std::string, foreframe::wire::Missing> asked;
+  for (auto& [key, tracker] : trackers_) {
+    if (tracker.missing() == 0) continue;
+    for (const SequenceTracker::Missing& missing : tracker.due(now_ns, patience_ns, kAskedAtOnceMax)) {
+      foreframe::wire::SequenceRange& range = *asked[key.agent].add_records();
+      range.set_detector(key.detector);
+      range.set_stream(key.stream);
+      range.set_epoch(key.epoch);
+      range.set_first_sequence(missing.first);
+      range.set_count(missing.count);
+    }
+  }
+  return asked;
 }
 
 }  // namespace ff::collector

@@ -11,6 +11,7 @@
 #include <map>
 #include <string>
 #include <tuple>
+#include <vector>
 
 #include "collector/admit/sequence_tracker.hpp"
 #include "collector/collector_metrics.hpp"
@@ -38,6 +39,7 @@ struct StreamKey {
 class Admission {
  public:
   static constexpr std::size_t kStreamsMax = 8192;
+  static constexpr std::size_t kAskedAtOnceMax = 256;  ///< ranges per stream
 
   Admission(std::uint32_t partition_count, CollectorMetrics& metrics)
       : partition_count_(partition_count), metrics_(metrics) {}
@@ -47,6 +49,11 @@ class Admission {
   [[nodiscard]] Result<Admitted> admit(const std::string& agent, const foreframe::wire::RecordId& id,
                                        const Payload& envelope);
   void greet(const foreframe::wire::Hello& hello);
+
+  /// Per agent, the sequence numbers that were jumped over `patience_ns` ago and have not come: to be asked for
+  /// now. Cost: a walk over all streams; meant for once a second.
+  [[nodiscard]] std::map<std::string, foreframe::wire::Missing> overdue(std::int64_t now_ns,
+                                                                        std::int64_t patience_ns);
 
   [[nodiscard]] const std::map<StreamKey, SequenceTracker>& streams() const noexcept { return trackers_; }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "common/transport/link.hpp"
@@ -19,6 +20,11 @@ class AgentRoster {
   [[nodiscard]] std::string agent_of(const transport::PeerId& peer) const {
     const auto found = agents_.find(peer);
     return found == agents_.end() ? "" : found->second;
+  }
+  [[nodiscard]] std::optional<transport::PeerId> peer_of(const std::string& agent) const {
+    for (const auto& [peer, name] : agents_)
+      if (name == agent) return peer;
+    return std::nullopt;
   }
   [[nodiscard]] std::size_t size() const noexcept { return agents_.size(); }
 

@@ -44,6 +44,8 @@ class LinkSender {
   /// Receipts, replay requests, abilities: answers to watch(), then what comes. Checked (check_receipt and its
   /// kin); the same news may come more than once, and a receipt before its record's acknowledgement.
   std::function<void(const foreframe::wire::ReceiptNews&)> on_news;
+  /// The collector misses these: what is still there and not acknowledged should be sent again.
+  std::function<void(const foreframe::wire::SequenceRange&)> on_missing;
   /// A piece of news that breaks the rules: dropped, the connection stays.
   std::function<void(const Error&)> on_malformed;
 
@@ -116,6 +118,8 @@ class LinkReceiver {
   /// Any length: sent as several messages. False when the peer is gone or reads too slowly; what was not sent is
   /// dropped, the agent asks again.
   bool send_news(const PeerId& peer, const foreframe::wire::ReceiptNews& news);
+  /// Asks for records that should have come. False as with send_news().
+  bool send_missing(const PeerId& peer, const foreframe::wire::Missing& missing);
   [[nodiscard]] std::size_t peer_count() const;
   /// The address really bound (a port of 0 or * was replaced).
   [[nodiscard]] std::string address() const;

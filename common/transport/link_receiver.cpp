@@ -313,6 +313,13 @@ bool LinkReceiver::send_news(const PeerId& peer, const wire::ReceiptNews& news) 
   return true;
 }
 
+bool LinkReceiver::send_missing(const PeerId& peer, const wire::Missing& missing) {
+  wire::LinkMessage message;
+  *message.mutable_missing() = missing;
+  if (!body_->peers.contains(peer) || message.ByteSizeLong() > kLinkMessageBytesMax) return false;
+  return body_->send(peer, message);
+}
+
 std::size_t LinkReceiver::peer_count() const { return body_->peers.size(); }
 std::string LinkReceiver::address() const { return body_->socket.bound_address(); }
 

@@ -117,6 +117,10 @@ void LinkSender::Body::handle(const wire::LinkMessage& message) {
       if (self->on_refused) self->on_refused(message.refuse());
       return;
     case wire::LinkMessage::kNews: return take_news(message.news());
+    case wire::LinkMessage::kMissing:
+      for (const wire::SequenceRange& range : message.missing().records())
+        if (self->on_missing) self->on_missing(range);
+      return;
     case wire::LinkMessage::kCredit: credit_bytes = message.credit().credit_bytes(); return;
     case wire::LinkMessage::kBye: return hang_up();
     default: return;  // heartbeats; what only agents say is ignored

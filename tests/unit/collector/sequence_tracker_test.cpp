@@ -79,4 +79,23 @@ TEST_CASE("the memory of gaps is bounded", "[admit]") {
   CHECK(tracker.missing() == SequenceTracker::kRangesMax);
 }
 
+TEST_CASE("missing records are due after a time, then after twice that, and at last no more", "[admit]") {
+  SequenceTracker tracker;
+  static_cast<void>(tracker.observe(1, 0));
+  static_cast<void>(tracker.observe(10, 1000));
+  CHECK(tracker.due(1099, 100, 10).empty());
+  const auto first = tracker.due(1100, 100, 10);
+  REQUIRE(first.size() == 1);
+  CHECK(first[0].first == 2);
+  CHECK(first[0].count == 8);
+  static_cast<void>(tracker.observe(5, 1150));  // fills one: two ranges remain
+  CHECK(tracker.due(1299, 100, 10).empty());
+  CHECK(tracker.due(1300, 100, 1).size() == 1);
+  CHECK(tracker.due(1300, 100, 10).size() == 1);
+  std::size_t asked = 0;
+  for (std::int64_t now = 1300; now < 1'000'000; now += 50) asked += tracker.due(now, 100, 10).size();
+  CHECK(asked == 2 * (SequenceTracker::kAsksMax - 2));
+  CHECK(tracker.missing() == 7);
+}
+
 }  // namespace ff::collector
