@@ -34,12 +34,13 @@ std::unique_ptr<LinkReceiver> open_receiver(const LinkReceiverOptions& options =
 }
 
 std::unique_ptr<LinkSender> open_sender(const std::vector<std::string>& collectors,
-                                        const std::string& agent = "agent-1") {
+                                        const std::string& agent = "agent-1",
+                                        milliseconds collector_timeout = milliseconds(300)) {
   LinkSenderOptions options;
   options.agent = agent;
   options.collectors = collectors;
   options.heartbeat = milliseconds(20);
-  options.collector_timeout = milliseconds(300);
+  options.collector_timeout = collector_timeout;
   auto sender = LinkSender::open(options);
   if (!sender.ok()) FAIL(sender.error().message);
   return std::move(sender).value();
@@ -470,13 +471,14 @@ TEST_CASE("agents share the collector's memory: each one's credit shrinks as oth
   auto options = receiver_options();
   options.credit_bytes = 3'000'000;
   options.credit_total_bytes = 4'000'000;
+  options.agent_timeout = milliseconds(60'000);  // only one of the two is turned at a time
   const auto receiver = open_receiver(options);
-  const auto first = open_sender({receiver->address()}, "one");
+  const auto first = open_sender({receiver->address()}, "one", milliseconds(60'000));
   turn(*first, *receiver, [&] { return first->connected(); });
   REQUIRE(first->send(record_id(1), envelope_of(10)).ok());
   CHECK(first->can_send(2'900'000));
   {
-    const auto second = open_sender({receiver->address()}, "two");
+    const auto second = open_sender({receiver->address()}, "two", milliseconds(60'000));
     turn(*second, *receiver, [&] { return second->connected(); });
     REQUIRE(second->send(record_id(1), envelope_of(10)).ok());
     CHECK_FALSE(second->can_send(2'900'000));
