@@ -153,7 +153,6 @@ void LinkSender::Body::keep_time() {
     if (now_ns >= dial_at_ns && !dial().ok()) hang_up();
     return;
   }
-  if (now_ns - last_heard_ns > options.collector_timeout.count()) return hang_up();
   if (!hello_sent) try_hello();
   if (!hello_sent || now_ns - last_sent_ns < options.heartbeat.count()) return;
   wire::LinkMessage message;
@@ -237,6 +236,8 @@ void LinkSender::poll(nanoseconds timeout) {
     }
     b.handle(*message);
   }
+  // Only asked when everything that came was read: what waits in our own queue is not a collector's silence.
+  if (b.dialled && monotonic_now_ns() - b.last_heard_ns > b.options.collector_timeout.count()) b.hang_up();
   b.keep_time();
 }
 

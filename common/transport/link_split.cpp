@@ -50,8 +50,10 @@ class Packer {
 /// `whole` once per piece of its records.
 template <typename Said, typename Add>
 void pack_pieces(Packer& packer, const Said& whole, Add add) {
+  Said head = whole;
+  head.clear_records();
   for (wire::RecordSet& piece : pieces_of(whole.records())) {
-    Said part = whole;
+    Said part = head;
     part.mutable_records()->Swap(&piece);
     add(packer.room_for(part.ByteSizeLong()), part);
   }

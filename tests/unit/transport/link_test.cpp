@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 #include <zmq.h>
 
@@ -254,6 +255,23 @@ TEST_CASE("a collector that can't take more keeps its agents by keep_alive()", "
   receiver->on_gone = [&](const PeerId&, const std::string& reason) { gone = reason; };
   static_cast<void>(receiver->poll(milliseconds(0)));  // its heartbeats waited in the queue: not silence
   CHECK(gone.empty());
+}
+
+TEST_CASE("an agent that was paused reads first, and does not take its own pause for the collector's",
+          "[link]") {
+  const auto receiver = open_receiver();
+  const auto sender = open_sender({receiver->address()});
+  int welcomes = 0;
+  sender->on_welcome = [&](const wire::Welcome&) { ++welcomes; };
+  turn(*sender, *receiver, [&] { return sender->connected(); });
+  const auto end = std::chrono::steady_clock::now() + milliseconds(500);  // longer than collector_timeout
+  while (std::chrono::steady_clock::now() < end) {
+    receiver->keep_alive();
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  sender->poll(milliseconds(5));
+  CHECK(sender->connected());
+  CHECK(welcomes == 1);
 }
 
 TEST_CASE("an agent that is silent or says bye is forgotten", "[link]") {
