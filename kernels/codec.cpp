@@ -76,6 +76,13 @@ std::uint32_t required_features(const PredictorState& predictor) noexcept {
   return features;
 }
 
+// The bits promise a reader what it will find: a block that has more or less is not what its writer made.
+Status check_features(const BlockHeader& header, std::uint32_t used) {
+  if (header.required == used) return {};
+  return fail(Errc::malformed, "block: its required feature bits are " + std::to_string(header.required) +
+                                   ", what it uses are " + std::to_string(used));
+}
+
 // The header of a block whose payload stands behind it in `out`.
 std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind,
                        GroupFrames frames, MutableByteSpan out, std::size_t payload_bytes) {
@@ -196,6 +203,7 @@ Status decode_predicted(Device device, TileState& state, const BlockHeader& head
   FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
   if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
   FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
+  FF_TRY(check_features(header, required_features(*state.body().predictor)));
   FF_ASSIGN(payload.mixes, read_mixes(state.body(), payload.mix_bits, frames.size()));
   if (payload.exact_pixels && state.body().predictor->codec.exact())
     return fail(Errc::malformed, "block: exact pixels without a lossy level map");
@@ -282,6 +290,7 @@ Status decode_group(Device device, TileState& state, ByteSpan block, MutableGrou
   if (header.kind == BlockKind::predicted) {
     FF_TRY(decode_predicted(device, state, header, payload, frames));
   } else {
+    FF_TRY(check_features(header, 0));
     FF_TRY(decode_raw_payload(header.kind, payload, frames));
     state.body().predictor.reset();
   }

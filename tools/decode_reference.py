@@ -41,14 +41,14 @@ def crc32c(data):
 class Header:
     def __init__(self, block):
         require(len(block) >= 64, "the header takes 64 bytes", "truncated")
-        (magic, major, minor, header_bytes, required, self.optional, self.present, self.block_bytes, self.rows,
+        (magic, major, minor, header_bytes, self.required, self.optional, self.present, self.block_bytes, self.rows,
          self.cols, self.dtype, self.profile, self.kind, flags, self.first_frame, self.frame_count, reserved,
          self.link, self.pixel_crc, self.payload_crc, reserved_2, self.header_crc) = struct.unpack(
              "<4sBBHIIQIIIBBBBBBHIIIII", block[:64])
         require(magic == b"FFBK", "not a Foreframe block", "bad_magic")
         require((major, minor) == (0, 2), f"version {major}.{minor}", "unsupported_version")
         require(self.header_crc == crc32c(block[:60]), "header", "crc_mismatch")
-        require(required & ~0x1d == 0, f"required features {required:#x}", "unsupported_feature")
+        require(self.required & ~0x1d == 0, f"required features {self.required:#x}", "unsupported_feature")
         self.key = flags == 1
         require(header_bytes == 64 and flags <= 1 and reserved == 0 and reserved_2 == 0 and self.dtype in DTYPES
                 and self.profile <= 3 and self.kind <= 2 and self.rows >= 1 and self.cols >= 1
@@ -61,6 +61,7 @@ class Header:
 
 # ------------------------------------------------------------------------------------------ §4 raw blocks
 def decode_raw(header, payload, state):
+    require(header.required == 0, "features of a raw block")
     dtype, state.levels = np.dtype(DTYPES[header.dtype]), None  # a raw block leaves no predictor
     width, pixels = dtype.itemsize, header.rows * header.cols
     frames, head = header.frames, pixels // 8 * 8 * width
@@ -351,11 +352,18 @@ def apply_sections(sections, shape, dtype, state):
     require((state.levels.model == 1) == (6 in sections), "the mix section and the model")
 
 
+def features_of(state):
+    """§8: the bits of everything that a block uses."""
+    levels = state.levels
+    return (levels.model == 1) << 0 | (levels.model == 2) << 2 | (levels.lossy is not None) << 3 | (state.tables.bits == 12) << 4
+
+
 def decode_predicted(header, payload, state):
     require(header.dtype <= 6, "float pixels in a predicted block")
     sections = read_sections(payload)
     require(1 in sections or not header.key, "a key group without a setup")
     apply_sections(sections, (header.rows, header.cols), DTYPES[header.dtype], state)
+    require(header.required == features_of(state), "features and content")
     group = from_bits(sections[4], read_group)
     streams = read_streams(sections[16], group["streams"], state.tables, state.levels.level_bits)
     if state.levels.model == 1:

@@ -90,3 +90,29 @@ TEST_CASE("every damaged golden block is refused with the error its name promise
     }
   }
 }
+
+TEST_CASE("a golden block with any feature bit turned is refused before its pixels are decoded", "[golden]") {
+  std::size_t tried = 0;
+  for (const fs::path& path : golden_files("vectors")) {
+    const auto sound = read_golden(path);
+    const BlockHeader header = *parse_block_header(sound);
+    if (!header.place.key) continue;
+    for (std::uint32_t bit = 1; bit <= kKnownRequiredFeatures; bit <<= 1) {
+      if ((bit & kKnownRequiredFeatures) == 0) continue;
+      for (const Device device : {Device::reference, Device::cpu}) {
+        INFO(path.filename().string() << " bit " << bit << " on " << to_string(device));
+        auto block = sound;
+        BlockHeader turned = header;
+        turned.required ^= bit;
+        write_block_header(turned, block);
+        auto state = TileState::create(header.tile);
+        tests::FrameStack stack(header.tile, header.present_frames());
+        const auto status = decode_group(device, *state, block, stack.mutable_views());
+        REQUIRE(status.error().code == Errc::malformed);
+        CHECK(status.error().message.find("feature bits") != std::string::npos);
+        ++tried;
+      }
+    }
+  }
+  CHECK(tried >= 8 * 20);
+}

@@ -106,6 +106,7 @@ void write_cell_defects(const fs::path& to) {
     damage(sections);
     write_defect(to, name, "malformed", tests::with_sections(sound, sections));
   };
+  write_feature_defect(to, "feature_sparse_missing", Feature::sparse, sound);
   defect("cells_values_missing", [](auto& sections) { sections.erase(SectionId::values); });
   defect("cells_values_without_tables", [](auto& sections) { sections.erase(SectionId::tables); });
   defect("cells_values_too_long",

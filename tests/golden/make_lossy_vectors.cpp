@@ -116,6 +116,7 @@ void write_lossy_defects(const fs::path& to) {
     write_block_header(header, bad);
     write_defect(to, name, "malformed", bad);
   };
+  write_feature_defect(to, "feature_lossy_missing", Feature::lossy, block);
   defect("lossy_list_too_long", 1);
   defect("lossy_factor_too_large", 0xffffffff);
   defect("lossy_factor_zero", 0);

@@ -246,6 +246,8 @@ void write_phase_vectors(const fs::path& to) {
 
 void write_phase_defects(const fs::path& to) {
   const Sound sound = sound_block(1, ContextSource::scale);
+  write_feature_defect(to, "feature_four_phases_missing", Feature::four_phases, sound.block);
+  write_feature_defect(to, "feature_sparse_beside_phases", Feature::sparse, sound.block);
   write_mix_defects(to, sound);
   write_setup_defects(to, sound);
 }

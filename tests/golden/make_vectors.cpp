@@ -145,6 +145,8 @@ void write_defects(const fs::path& to, const std::vector<std::byte>& good) {
   defect("reserved_not_zero", "malformed", [&](auto& block) { header_byte(block, 56, 1); });
   defect("zero_rows", "malformed", [&](auto& block) { header_byte(block, 28, 0); });
   defect("present_beyond_group", "malformed", [&](auto& block) { header_byte(block, 16, 0xff); });
+  golden::write_feature_defect(to, "feature_lossy_of_exact_pixels", Feature::lossy, good);
+  golden::write_feature_defect(to, "feature_probability_12_turned", Feature::probability_12, good);
   defect("unknown_section", "unsupported_feature", [&](auto& block) {
     block[kBlockHeaderBytes] = std::byte{100};
     reseal(block);

@@ -94,6 +94,15 @@ inline void write_defect(const fs::path& to, const std::string& name, const std:
   write_file(to / (name + ".json"), as_bytes(text));
 }
 
+/// The same block with one feature bit turned.
+inline void write_feature_defect(const fs::path& to, const std::string& name, Feature feature,
+                                 std::vector<std::byte> block) {
+  BlockHeader header = *parse_block_header(block);
+  header.required ^= static_cast<std::uint32_t>(feature);
+  write_block_header(header, block);
+  write_defect(to, name, "malformed", block);
+}
+
 void write_phase_vectors(const fs::path& to);
 void write_phase_defects(const fs::path& to);
 void write_lossy_vectors(const fs::path& to);
