@@ -181,6 +181,8 @@ MemoryBound memory_bound(const AgentConfig& config) {
       4 * std::max<std::uint64_t>(config.group_pixels_max, kernels::kTilePixelsMax);
   const bool twice = config.group_windowing != "static";
   bound.group_bytes = config.encode_threads * (2 * block_bytes + (twice ? block_bytes + kStateBytesMax : 0));
+  if (const auto loss = kernels::parse_loss_bound(config.encode_bound); loss.ok())
+    bound.table_bytes = kernels::loss_table_bytes(*loss);
   bound.queue_bytes = config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
   return bound;
 }
@@ -204,6 +206,7 @@ Result<std::string> check(const AgentConfig& config) {
        << "  frame pool        " << human_bytes(static_cast<double>(bound.pool_bytes)) << "\n"
        << "  predictor state   " << human_bytes(static_cast<double>(bound.state_bytes)) << "\n"
        << "  groups in coding  " << human_bytes(static_cast<double>(bound.group_bytes)) << "\n"
+       << "  level tables      " << human_bytes(static_cast<double>(bound.table_bytes)) << "\n"
        << "  queues            " << human_bytes(static_cast<double>(bound.queue_bytes)) << "\n"
        << "  sum               " << human_bytes(static_cast<double>(bound.total())) << " of memory.max "
        << human_bytes(static_cast<double>(config.memory_max));

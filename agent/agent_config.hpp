@@ -86,9 +86,10 @@ struct MemoryBound {
   std::uint64_t pool_bytes = 0;   ///< frame pool
   std::uint64_t state_bytes = 0;  ///< predictor state, 10 B a pixel
   std::uint64_t group_bytes = 0;  ///< two groups of coded tiles per worker
+  std::uint64_t table_bytes = 0;  ///< of a declared bound
   std::uint64_t queue_bytes = 0;  ///< received messages and records on their way to the spool
   [[nodiscard]] std::uint64_t total() const noexcept {
-    return pool_bytes + state_bytes + group_bytes + queue_bytes;
+    return pool_bytes + state_bytes + group_bytes + table_bytes + queue_bytes;
   }
 };
 [[nodiscard]] MemoryBound memory_bound(const AgentConfig& config);

@@ -34,6 +34,7 @@ std::string_view fault_word(Fault fault) noexcept {
     case Fault::frame_missing: return "frame_missing";
     case Fault::pool_full: return "pool_full";
     case Fault::encode_failed: return "encode_failed";
+    case Fault::bound_impossible: return "bound_impossible";
     case Fault::record_refused: return "record_refused";
     case Fault::spool_blocked: return "spool_blocked";
     case Fault::count_: break;

@@ -38,6 +38,7 @@ enum class Fault : std::uint8_t {
   frame_missing,       ///< number that never came although later ones did: lost(receive)
   pool_full,           ///< no slot within pool.max_wait: lost(ingest)
   encode_failed,       ///< block that could not be coded: lost(encode)
+  bound_impossible,    ///< the detector's pixels can't have encode.bound: the stream is coded exactly
   record_refused,      ///< the collector will never take it: quarantined
   spool_blocked,       ///< spool full: encoding waits
   count_,

@@ -203,8 +203,8 @@ Status decode_predicted(Device device, TileState& state, const BlockHeader& head
   FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
   if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
   FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
-  FF_TRY(check_features(header, required_features(*state.body().predictor)));
   FF_ASSIGN(payload.mixes, read_mixes(state.body(), payload.mix_bits, frames.size()));
+  FF_TRY(check_features(header, required_features(*state.body().predictor)));
   if (payload.exact_pixels && state.body().predictor->codec.exact())
     return fail(Errc::malformed, "block: exact pixels without a lossy level map");
   FF_TRY(coder_of(device, state.body().predictor->setup.model).decode(state.body(), payload, frames));

@@ -13,6 +13,7 @@
 // Not here   the bins that keep it (format/loss_bins.hpp); masked pixels and sentinels, which are always exact.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -50,6 +51,10 @@ struct LossBound {
 /// Whether pixels of this type can have the bound: parameters in range, a pedestal that is a value of the type, and
 /// for 32-bit types F >= 1/8 (their list of bins stays below 2^21 entries). Errors: out_of_range.
 [[nodiscard]] Status check_loss_bound(const LossBound& bound, Dtype dtype);
+
+/// Most memory that the tables of a bound take in a process, whatever integer types, masks and sentinels its series
+/// have; 0 without a bound. For the bounds that are printed before a run.
+[[nodiscard]] std::size_t loss_table_bytes(const LossBound& bound) noexcept;
 
 /// The largest |x - x'| that the bound allows at x; from its definition alone, not from the bins.
 [[nodiscard]] std::uint64_t error_allowed(const LossBound& bound, std::int64_t value) noexcept;

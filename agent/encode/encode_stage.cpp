@@ -32,6 +32,20 @@ EncodeStage::EncodeStage(EncodeOptions options, SpoolQueue& out, AgentMetrics& m
 
 EncodeStage::~EncodeStage() { finish(); }
 
+// A bound that the detector's pixels can't have must not cost frames: they are then coded exactly.
+void EncodeStage::open(StreamWork& stream) const {
+  const Status possible = kernels::check_loss_bound(options_.bound, stream.info().shape.dtype);
+  if (possible.ok()) {
+    stream.set_bound(options_.bound);
+    return;
+  }
+  metrics_.report(Fault::bound_impossible, "encode.bound does not fit the detector's pixels");
+  service::log_error("encode.bound does not fit the detector's pixels; the series is coded exactly",
+                     {{"series", stream.series().uid.to_string()},
+                      {"stream", stream.info().stream},
+                      {"why", std::string_view(possible.error().message)}});
+}
+
 void EncodeStage::submit(FrameGroup group, std::shared_ptr<WindowWork> window) {
   window->hold(static_cast<std::uint32_t>(workers_.size()));
   const auto frames = static_cast<double>(group.frames.size());
@@ -88,17 +102,6 @@ void EncodeStage::encode_tile(Worker& worker, const GroupWork& work, std::uint32
   FF_CHECK(out_.push(std::move(*record)));
 }
 
-// A bound that the detector's pixels can't have must not cost frames: they are then coded exactly.
-kernels::LossBound EncodeStage::bound_for(const StreamWork& stream, const GroupWork& work,
-                                          std::uint32_t tile) const {
-  const Status possible = kernels::check_loss_bound(options_.bound, stream.info().shape.dtype);
-  if (possible.ok()) return options_.bound;
-  if (tile == 0 && work.group.window == 0 && work.group.first_frame == 0)
-    service::log_error("encode.bound does not fit the detector's pixels; the series is coded exactly",
-                       {{"why", std::string_view(possible.error().message)}});
-  return {};
-}
-
 Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork& work, std::uint32_t tile) {
   const std::int64_t begin = monotonic_now_ns();
   StreamWork& stream = work.window->stream();
@@ -117,7 +120,7 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   options.profile = options_.profile;
   options.mask = entry.mask;
   options.sentinels = stream.info().sentinels;
-  options.bound = bound_for(stream, work, tile);
+  options.bound = stream.bound();
 
   worker.scratch.resize(
       std::max(worker.scratch.size(), kernels::encoded_size_bound(entry.coder->shape(), group.frame_count)));

@@ -29,6 +29,8 @@ class EncodeStage {
   EncodeStage(EncodeOptions options, SpoolQueue& out, AgentMetrics& metrics);
   ~EncodeStage();
 
+  /// Before the stream's first group: how it is coded. One thread.
+  void open(StreamWork& stream) const;
   /// Waits while all queues are full. One thread.
   void submit(FrameGroup group, std::shared_ptr<WindowWork> window);
   /// Finishes what was submitted and joins the workers.
@@ -46,8 +48,6 @@ class EncodeStage {
     std::thread thread;
   };
 
-  [[nodiscard]] kernels::LossBound bound_for(const StreamWork& stream, const GroupWork& work,
-                                             std::uint32_t tile) const;
   void run(std::size_t index);
   void encode_tile(Worker& worker, const GroupWork& work, std::uint32_t tile);
   [[nodiscard]] Result<OutgoingRecord> encode_block(Worker& worker, const GroupWork& work,

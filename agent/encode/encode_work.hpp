@@ -71,6 +71,9 @@ class StreamWork {
   [[nodiscard]] const foreframe::wire::StreamGeometry& geometry() const noexcept { return geometry_; }
   [[nodiscard]] const std::string& mask_hash() const noexcept { return mask_hash_; }
   [[nodiscard]] std::vector<Tile>& tiles() noexcept { return tiles_; }
+  /// Within which its pixels are kept; none: exactly. Set before the first group.
+  [[nodiscard]] const kernels::LossBound& bound() const noexcept { return bound_; }
+  void set_bound(const kernels::LossBound& bound) { bound_ = bound; }
   /// Header with everything but the record.
   [[nodiscard]] wire::EnvelopeHeader new_header() const { return header_; }
 
@@ -89,6 +92,7 @@ class StreamWork {
   foreframe::wire::StreamGeometry geometry_;
   wire::EnvelopeHeader header_;
   std::string mask_hash_;
+  kernels::LossBound bound_;
   std::vector<Tile> tiles_;
   std::atomic<std::uint64_t> holds_{1};  ///< windows in the making, and the open series itself
   std::optional<OutgoingRecord> end_;

@@ -45,6 +45,7 @@ void WindowStage::open(const SeriesOpened& opened) {
       streams_.clear();
       return;
     }
+    encode_.open(**work);
     WindowBuilderOptions options;
     options.window_frames = series.plan.window_frames;
     options.group_frames = series.plan.group_frames;

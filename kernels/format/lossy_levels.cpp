@@ -13,6 +13,7 @@ namespace ff::kernels {
 namespace {
 
 constexpr std::size_t kWideEntries = 65536;
+constexpr std::size_t kKept = 8;
 
 // The last levels asked for, the latest first. Bins of a 32-bit list take up to 0.1 s to make.
 class Kept {
@@ -39,7 +40,6 @@ class Kept {
   }
 
  private:
-  static constexpr std::size_t kKept = 8;
   struct Entry {
     LevelMap map;
     Dtype dtype;
@@ -51,6 +51,15 @@ class Kept {
 };
 
 }  // namespace
+
+// Kept levels have two wide tables each, and one more set is made while they are full. Bins are shared by the levels of
+// a type; a list of them is 4 + 4 bytes, its last doubling included, for each of the two 32-bit types.
+std::size_t loss_table_bytes(const LossBound& bound) noexcept {
+  constexpr std::size_t kListEntriesMax = std::size_t{1} << 21;
+  if (!bound) return 0;
+  const std::size_t levels = (kKept + 1) * 2 * kWideEntries * sizeof(std::uint32_t);
+  return bound.kind == LossBound::Kind::root ? levels + 2 * kListEntriesMax * 12 : levels;
+}
 
 std::shared_ptr<const LossyLevels> LossyLevels::of(const LevelMap& map, Dtype dtype) {
   static Kept kept;

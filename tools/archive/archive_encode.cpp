@@ -68,7 +68,8 @@ ArchiveLayout layout_of(const FrameReader& reader, const wire::TileGrid& grid,
   layout.group_frames = fixed > 0 ? fixed : std::max(layout.group_frames_least, most);
   layout.windows = (info.frames + options.window_frames - 1) / options.window_frames;
   layout.coded_twice = options.windowing.factor_per_mille > 0;
-  layout.source_bytes = reader.memory_bytes() + info.pixel_mask.size();  // and the tiles' masks
+  layout.source_bytes = reader.memory_bytes() + info.pixel_mask.size() +  // and the tiles' masks
+                        kernels::loss_table_bytes(options.bound);
   layout.threads = threads_for(options.threads, layout);
   while (layout.group_frames > layout.group_frames_least && options.memory_max != 0 &&
          layout.encode_bound().total() > options.memory_max)

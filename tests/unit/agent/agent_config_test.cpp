@@ -50,6 +50,19 @@ TEST_CASE("windowing is read before the agent starts, and a second attempt count
   CHECK(refused.error().message.find("group.windowing") != std::string::npos);
 }
 
+TEST_CASE("the tables of a declared bound count as memory", "[agent][lossy]") {
+  AgentConfig config;
+  CHECK(memory_bound(config).table_bytes == 0);
+  const std::uint64_t exact = memory_bound(config).total();
+  config.encode_bound = "abs:3";
+  const std::uint64_t narrow = memory_bound(config).table_bytes;
+  CHECK(narrow >= 512 << 10);
+  config.encode_bound = "sqrt:0.125";  // lists of 2^21 bins, of two types at most
+  CHECK(memory_bound(config).table_bytes >= narrow + (32u << 20));
+  CHECK(memory_bound(config).total() == exact + memory_bound(config).table_bytes);
+  CHECK(check(config)->find("level tables") != std::string::npos);
+}
+
 TEST_CASE("names that no record can carry are refused", "[agent]") {
   AgentConfig config;
   config.detector_name = std::string(65, 'x');

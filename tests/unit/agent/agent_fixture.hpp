@@ -103,12 +103,12 @@ struct IngestBench {
 /// Everything from message to spool, with its threads; the spool's envelopes are read back at the end.
 struct SpoolBench {
   explicit SpoolBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions ingest_options = {},
-                      std::size_t threads = 2, Windowing windowing = {})
+                      std::size_t threads = 2, Windowing windowing = {}, kernels::LossBound bound = {})
       : folder_(std::move(folder)),
         metrics(registry),
         pool(folder_->path(), "test", 256u << 20),
         journal(std::move(AgentJournal::open(folder_->path() / "state").value())),
-        encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto"}, queue, metrics),
+        encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto", bound}, queue, metrics),
         window(window_options(windowing), partition_count, encode, queue, metrics),
         ingest(std::move(ingest_options), pool, *journal, metrics,
                [this](IngestItem item) { window.handle(std::move(item)); }) {

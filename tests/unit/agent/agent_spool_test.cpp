@@ -144,6 +144,34 @@ TEST_CASE("with dynamic windowing a new scene begins with a key group, inside it
   for (std::uint64_t frame = 0; frame < 32; ++frame) CHECK(decoded.frames.at(frame) == scene(frame));
 }
 
+TEST_CASE("a bound that the pixels can't have costs no frame: they are coded exactly, and it is counted",
+          "[agent][lossy]") {
+  const bool possible = GENERATE(false, true);  // a pedestal that is no value of uint16, and one that is
+  const std::string declared = possible ? "photon:2.5,100" : "photon:2.5,70000";
+  SpoolBench bench(std::make_shared<TempDir>(), {}, 2, {}, kernels::parse_loss_bound(declared).value());
+  bench.send(start_of(7, 20, 30, 40));
+  for (std::uint64_t frame = 0; frame < 20; ++frame) bench.send(image_of(7, frame, 30, 40));
+  bench.send(end_of(7));
+  bench.finish();
+  CHECK(bench.metrics.count(Fault::bound_impossible) == (possible ? 0 : 1));
+  CHECK(bench.metrics.count(Fault::encode_failed) == 0);
+  std::size_t blocks = 0;
+  for (const Payload& record : bench.spooled()) {
+    const auto envelope = wire::parse_envelope(record.bytes());
+    REQUIRE(envelope.ok());
+    if (!envelope->header.has_block()) continue;
+    CHECK(envelope->header.block().bound() == (possible ? declared : ""));
+    ++blocks;
+  }
+  CHECK(blocks == 2);
+  const Decoded decoded = decode(bench.spooled());
+  REQUIRE(decoded.frames.size() == 20);
+  std::size_t exact = 0;
+  for (std::uint64_t frame = 0; frame < 20; ++frame)
+    exact += decoded.frames.at(frame) == pixels_of(frame, 1200) ? 1 : 0;
+  CHECK(exact == (possible ? 0 : 20));
+}
+
 TEST_CASE("each fault of a stream shows in the windows at its very frame and nowhere else", "[agent]") {
   SpoolBench bench(std::make_shared<TempDir>());
   bench.send(start_of(7, 60, 16, 16));
