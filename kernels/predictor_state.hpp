@@ -61,6 +61,10 @@ struct PlannerMemory {
   std::uint8_t prior_weight = 2;
   std::uint8_t prior_block = 4;
   std::uint32_t groups = 0;
+  std::uint32_t trials = 0;         ///< of these, the ones that tried something
+  std::uint8_t trial_pause = 0;     ///< groups between two that try, where trials have changed nothing
+  std::uint8_t trial_rest = 0;      ///< of these, the ones left
+  std::uint64_t expected_rate = 0;  ///< bits a pixel of the last group, x 1024
   // The same of the model phases.
   ContextSource phase_source = ContextSource::rate;
   std::uint8_t phase_levels = 1;  ///< of frames with a past: profile max has the choice

@@ -82,6 +82,9 @@ struct GroupCoding {
   bool count_frequencies = false;
 };
 
+/// What the planner did to a stream's choices: no part of the format, but the next plans rest on it.
+enum class PlanTrials : std::uint8_t { rested, kept, changed };
+
 struct EncodePlan {
   FrameShape tile;
   GroupPlace place;
@@ -102,6 +105,7 @@ struct EncodePlan {
   bool count_frequencies = false;
 
   std::uint64_t expected_bits = 0;  ///< what the planner thinks the payload takes; 0: it did not say
+  PlanTrials trials = PlanTrials::kept;
 };
 
 }  // namespace ff::kernels

@@ -14,6 +14,7 @@
 #include "kernels/reference/plan_cell_sample.hpp"
 #include "kernels/reference/plan_levels.hpp"
 #include "kernels/reference/plan_mask.hpp"
+#include "kernels/reference/plan_pixels.hpp"
 #include "kernels/reference/plan_prior.hpp"
 
 namespace ff::kernels::reference {
@@ -180,17 +181,20 @@ struct Look {
 };
 
 Look look_at(const TileState::Body& body, GroupFrames frames, const EncodeOptions& options) {
-  const std::size_t pixels = body.shape.pixels(), width = dtype_bytes(body.shape.dtype);
+  const std::size_t pixels = body.shape.pixels();
   const std::size_t step = std::max<std::size_t>(pixels * frames.size() / kLookPixels, 1) | 1;
   Look look;
-  for (std::size_t i = 0; i < pixels * frames.size(); i += step) {
-    const std::size_t p = i % pixels;
-    const std::byte* row = frames[i / pixels].row(static_cast<std::uint32_t>(p / body.shape.cols));
-    const std::int64_t value = load_pixel(body.shape.dtype, row + p % body.shape.cols * width);
-    if (std::ranges::find(options.sentinels, value) != options.sentinels.end()) continue;
-    ++look.seen;
-    look.filled += value != 0 ? 1 : 0;
-  }
+  std::size_t p = 0;
+  for_pixel_type(body.shape.dtype, [&](auto pixel) {
+    for (const FrameView& frame : frames) {
+      p = for_pixels_apart<decltype(pixel)>(frame, p, step, [&](std::size_t, std::int64_t value) {
+        if (std::ranges::find(options.sentinels, value) != options.sentinels.end()) return;
+        ++look.seen;
+        look.filled += value != 0 ? 1 : 0;
+      });
+      p -= pixels;
+    }
+  });
   return look;
 }
 

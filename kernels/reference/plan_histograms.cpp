@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint32_t kValueModeRate = 8;    // levels: below, tokens are the levels themselves
 constexpr std::uint32_t kSpreadPerToken = 10;  // mean distance / 2^k stays below this many tokens
 constexpr std::size_t kChunk = 1024;           // pixels whose numbers stay in the nearest cache
+constexpr std::size_t kPackedRecords = std::size_t{1} << 19;  // whose distances sum to less than 2^40
 
 struct BucketStatistics {
   std::uint64_t count = 0;
@@ -26,13 +27,18 @@ std::array<BucketStatistics, kBuckets> bucket_statistics(const SampleRecords& re
   std::array<BucketStatistics, kBuckets> statistics{};
   std::array<std::uint32_t, kChunk> distances{};
   const TokenRule rule{nullptr, setup.up, setup.down, 0};
-  for (std::size_t at = 0; at < records.size(); at += kChunk) {
-    const std::size_t n = std::min(kChunk, records.size() - at);
-    plan_loops().distances(rule, &records.expected[at], &records.level[at], n, distances.data());
-    for (std::size_t i = 0; i < n; ++i) {
-      BucketStatistics& bucket = statistics[records.bucket[at + i]];
-      ++bucket.count;
-      bucket.distance += distances[i];
+  for (std::size_t from = 0; from < records.size(); from += kPackedRecords) {
+    std::array<std::uint64_t, kBuckets> packed{};  // count << 40 | distance
+    const std::size_t end = std::min(from + kPackedRecords, records.size());
+    for (std::size_t at = from; at < end; at += kChunk) {
+      const std::size_t n = std::min(kChunk, end - at);
+      plan_loops().distances(rule, &records.expected[at], &records.level[at], n, distances.data());
+      for (std::size_t i = 0; i < n; ++i)
+        packed[records.bucket[at + i]] += std::uint64_t{1} << 40 | distances[i];
+    }
+    for (std::size_t bucket = 0; bucket < kBuckets; ++bucket) {
+      statistics[bucket].count += packed[bucket] >> 40;
+      statistics[bucket].distance += packed[bucket] & ((std::uint64_t{1} << 40) - 1);
     }
   }
   return statistics;
@@ -100,11 +106,10 @@ std::vector<Cell> first_cells(const std::array<BucketStatistics, kBuckets>& stat
 
 using Entries = std::array<std::uint32_t, kBuckets>;
 
-// Each cell's place among the histograms, and what its buckets' pixels look up.
-Entries place_parts(CellHistograms& out) {
-  Entries entries{};
+// Each cell's place among the histograms, and what its buckets' pixels look up. Returns how many parts there are.
+std::size_t place_parts(std::vector<Cell>& cells, Entries& entries) {
   std::size_t bucket = 0, parts = 0;
-  for (Cell& cell : out.cells) {
+  for (Cell& cell : cells) {
     cell.first_part = parts;
     parts += cell.part_count();
     const std::uint32_t entry =
@@ -112,14 +117,37 @@ Entries place_parts(CellHistograms& out) {
                     cell.division == Division::fraction, cell.division == Division::ratio);
     for (std::size_t i = 0; i < cell.form.buckets; ++i) entries[bucket++] = entry;
   }
-  out.parts.resize(parts);
-  return entries;
+  return parts;
 }
 
-// Calls count(histogram, token) for each pixel.
-template <typename Count>
-void for_each_token(const SampleRecords& records, const PredictorSetup& setup, const Entries& entries,
-                    Count&& count) {
+// Undivided histograms behind those of the parts; one divided by the fraction rounds down, an undivided one to
+// nearest.
+void sum_wholes(CellHistograms& out) {
+  std::uint32_t* free = out.counts.data() + out.parts.size() * kSymbols;
+  for (Cell& cell : out.cells) {
+    cell.whole = out.wholes.size();
+    const auto parts = out.parts_of(cell);
+    if (parts.size() == 1) {
+      out.wholes.push_back(parts[0]);
+      continue;
+    }
+    TokenCounts whole;
+    whole.counts = free;
+    free += kSymbols;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      if (cell.division == Division::fraction && i >= 2) {
+        whole.add_shifted(parts[i]);
+      } else {
+        whole.add(parts[i]);
+      }
+    }
+    out.wholes.push_back(whole);
+  }
+}
+
+// Counts of all histograms, one behind the other.
+void count_tokens(const SampleRecords& records, const PredictorSetup& setup, const Entries& entries,
+                  std::uint32_t* counts) {
   const TokenRule rule{entries.data(), setup.up, setup.down, wrap_mask(setup.levels.level_bits)};
   std::array<std::uint32_t, kChunk> tokens{};
   for (std::size_t at = 0; at < records.size(); at += kChunk) {
@@ -127,16 +155,26 @@ void for_each_token(const SampleRecords& records, const PredictorSetup& setup, c
     const std::uint8_t* ratio = records.ratio.empty() ? nullptr : &records.ratio[at];
     plan_loops().tokens(rule, &records.bucket[at], &records.expected[at], &records.level[at], ratio, n,
                         tokens.data());
-    for (std::size_t i = 0; i < n; ++i) count(tokens[i] / kSymbols, tokens[i] % kSymbols);
+    for (std::size_t i = 0; i < n; ++i) ++counts[tokens[i]];
   }
 }
 
 }  // namespace
 
 void TokenCounts::find_range() noexcept {
+  constexpr std::uint16_t kStep = 16;  // at once
+  const auto none_in = [&](std::size_t from) {
+    std::uint32_t any = 0;
+    for (std::size_t s = from; s < from + kStep; ++s) any |= counts[s];
+    return any == 0;
+  };
   first = 0;
+  while (first + kStep < kEscape && none_in(first)) first = static_cast<std::uint16_t>(first + kStep);
   while (first < kEscape && counts[first] == 0) ++first;
   end = kEscape;
+  while (end > first && counts[end - 1u] == 0 && end % kStep != 0) --end;
+  while (end > first && end % kStep == 0 && none_in(end - kStep))
+    end = static_cast<std::uint16_t>(end - kStep);
   while (end > first && counts[end - 1u] == 0) --end;
 }
 
@@ -147,33 +185,34 @@ void TokenCounts::add(const TokenCounts& other) noexcept {
   end = std::max(end, other.end);
 }
 
-TokenCounts whole_of(std::span<const TokenCounts> parts, Division division) noexcept {
-  TokenCounts sum = parts[0];
-  for (std::size_t i = 1; i < parts.size(); ++i) {
-    const TokenCounts& part = parts[i];
-    if (division != Division::fraction || i < 2) {
-      sum.add(part);
-      continue;
-    }
-    for (std::size_t s = std::max<std::size_t>(part.first, 1); s < part.end; ++s)
-      sum.counts[s - 1] += part.counts[s];
-    sum.counts[kEscape] += part.counts[kEscape] + part.counts[0];
-    if (part.first >= part.end) continue;
-    const int first = part.first - 1, end = part.end - 1;
-    sum.first = static_cast<std::uint16_t>(std::min<int>(sum.first, std::max(first, 0)));
-    sum.end = static_cast<std::uint16_t>(std::max<int>(sum.end, end));
-  }
-  return sum;
+void TokenCounts::add_shifted(const TokenCounts& other) noexcept {
+  counts[kEscape] += other.counts[kEscape] + other.counts[0];
+  for (std::size_t s = std::max<std::size_t>(other.first, 1); s < other.end; ++s)
+    counts[s - 1] += other.counts[s];
+  if (other.first >= other.end) return;
+  first = std::min<std::uint16_t>(first, static_cast<std::uint16_t>(std::max(other.first - 1, 0)));
+  end = std::max<std::uint16_t>(end, static_cast<std::uint16_t>(other.end - 1));
+}
+
+Histogram TokenCounts::histogram() const noexcept {
+  Histogram copy;
+  std::copy_n(counts, kSymbols, copy.begin());
+  return copy;
 }
 
 CellHistograms count_cells(const SampleRecords& records, const PredictorSetup& setup,
                            std::uint64_t samples_min) {
   CellHistograms out;
   out.cells = first_cells(bucket_statistics(records, setup), records, setup, samples_min);
-  const Entries entries = place_parts(out);
-  for_each_token(records, setup, entries,
-                 [&](std::uint32_t part, std::uint32_t token) { ++out.parts[part].counts[token]; });
-  for (TokenCounts& part : out.parts) part.find_range();
+  Entries entries{};
+  const std::size_t parts = place_parts(out.cells, entries);
+  out.counts.assign((parts + out.cells.size()) * kSymbols, 0);
+  count_tokens(records, setup, entries, out.counts.data());
+  for (std::size_t part = 0; part < parts; ++part) {
+    out.parts.push_back({&out.counts[part * kSymbols]});
+    out.parts.back().find_range();
+  }
+  sum_wholes(out);
   return out;
 }
 
@@ -187,9 +226,11 @@ std::vector<Histogram> count_contexts(const SampleRecords& records, const Predic
     entries[bucket] =
         token_entry(from.first_context, from.raw_bits, from.residual, from.split && !by_ratio, by_ratio);
   }
-  std::vector<Histogram> counts(tables.frequencies.size(), Histogram{});
-  for_each_token(records, setup, entries,
-                 [&](std::uint32_t context, std::uint32_t token) { ++counts[context][token]; });
+  const std::size_t contexts = tables.frequencies.size();
+  std::vector<std::uint32_t> flat(contexts * kSymbols, 0);
+  count_tokens(records, setup, entries, flat.data());
+  std::vector<Histogram> counts(contexts);
+  for (std::size_t c = 0; c < contexts; ++c) std::copy_n(&flat[c * kSymbols], kSymbols, counts[c].begin());
   return counts;
 }
 

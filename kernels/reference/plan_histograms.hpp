@@ -20,13 +20,16 @@ namespace ff::kernels::reference {
 /// Fewer do not make a histogram.
 inline constexpr std::uint64_t kCellSamplesMin = 192;
 
-/// Counts of one context's tokens, and between which tokens they lie, the escape apart.
+/// Counts of one context's tokens, kSymbols of them, and between which tokens they lie, the escape apart.
 struct TokenCounts {
-  Histogram counts{};
+  std::uint32_t* counts = nullptr;  ///< in the storage of CellHistograms
   std::uint16_t first = kEscape, end = 0;
 
   void find_range() noexcept;
   void add(const TokenCounts& other) noexcept;
+  /// The same for a cell that is divided by the fraction, whose upper halves round down: one token too much.
+  void add_shifted(const TokenCounts& other) noexcept;
+  [[nodiscard]] Histogram histogram() const noexcept;
 };
 
 /// What divides a class into four contexts, where that pays.
@@ -38,7 +41,7 @@ struct Cell {
   Division division = Division::none;
   std::uint64_t count = 0, distance = 0;
   std::size_t first_part = 0;      ///< of its histograms: four where it may be divided, else one
-  std::size_t whole = 0;           ///< number of its undivided histogram (plan_joining.hpp)
+  std::size_t whole = 0;           ///< of its undivided histogram
   FixedBits cost = 0;              ///< of the better form, price included
   FixedBits undivided = 0;         ///< of one context
   bool division_given_up = false;  ///< for want of contexts
@@ -47,16 +50,16 @@ struct Cell {
 };
 
 struct CellHistograms {
-  std::vector<Cell> cells;  ///< in bucket order
-  std::vector<TokenCounts> parts;
+  std::vector<Cell> cells;         ///< in bucket order
+  std::vector<TokenCounts> parts;  ///< of contexts as a split class has them
+  std::vector<TokenCounts>
+      wholes;  ///< by Cell::whole, of undivided contexts; the part itself where there is one
+  std::vector<std::uint32_t> counts;  ///< what both point into
 
   [[nodiscard]] std::span<const TokenCounts> parts_of(const Cell& cell) const noexcept {
     return std::span(parts).subspan(cell.first_part, cell.part_count());
   }
 };
-
-/// Tokens of a cell that is not divided. One divided by the fraction rounds down, an undivided one to nearest.
-[[nodiscard]] TokenCounts whole_of(std::span<const TokenCounts> parts, Division division) noexcept;
 
 /// Groups buckets until each cell has `samples_min` pixels, chooses its raw bits and counts its tokens. Buckets of
 /// different modes (levels, residuals) never share a cell.

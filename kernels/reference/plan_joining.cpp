@@ -69,15 +69,6 @@ Unsplit cheapest_unsplit(const std::vector<Cell>& cells) {
 
 }  // namespace
 
-Joining::Joining(CellHistograms& histograms, const ContextPrice& price)
-    : cells_(histograms.cells), parts_(histograms.parts), price_(price) {
-  wholes_.reserve(cells_.size());
-  for (Cell& cell : cells_) {
-    cell.whole = wholes_.size();
-    wholes_.push_back(whole_of(histograms.parts_of(cell), cell.division));
-  }
-}
-
 void Joining::appraise_all() {
   for (Cell& cell : cells_) appraise(cell);
 }
@@ -120,7 +111,11 @@ void Joining::join(std::size_t i) {
   a.distance += b.distance;
   a.division_given_up = a.division_given_up || b.division_given_up;
   for (std::size_t p = 0; p < a.part_count(); ++p) parts_[a.first_part + p].add(parts_[b.first_part + p]);
-  wholes_[a.whole].add(wholes_[b.whole]);
+  if (a.part_count() == 1) {
+    wholes_[a.whole] = parts_[a.first_part];  // the same counts
+  } else {
+    wholes_[a.whole].add(wholes_[b.whole]);
+  }
   const auto next = static_cast<std::ptrdiff_t>(i + 1);
   cells_.erase(cells_.begin() + next);
   loss_.erase(loss_.begin() + next);

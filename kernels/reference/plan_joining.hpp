@@ -26,15 +26,13 @@ struct ContextPrice {
 /// Joins neighbouring cells while that saves bits, or there are too many contexts. Changes `histograms`.
 class Joining {
  public:
-  Joining(CellHistograms& histograms, const ContextPrice& price);
+  Joining(CellHistograms& histograms, const ContextPrice& price)
+      : cells_(histograms.cells), parts_(histograms.parts), wholes_(histograms.wholes), price_(price) {}
 
   /// Chooses for each cell whether it is split, and says what it costs.
   void appraise_all();
   /// After appraise_all.
   void run();
-
-  /// Counts of a cell that is not split.
-  [[nodiscard]] const Histogram& whole(const Cell& cell) const noexcept { return wholes_[cell.whole].counts; }
 
  private:
   void appraise(Cell& cell) const;
@@ -47,9 +45,9 @@ class Joining {
 
   std::vector<Cell>& cells_;
   std::vector<TokenCounts>& parts_;
+  std::vector<TokenCounts>& wholes_;
   ContextPrice price_;
-  std::vector<TokenCounts> wholes_;  ///< by Cell::whole
-  std::vector<std::int64_t> loss_;   ///< of joining a cell with the one behind it
+  std::vector<std::int64_t> loss_;  ///< of joining a cell with the one behind it
 };
 
 }  // namespace ff::kernels::reference

@@ -8,11 +8,13 @@
 
 #include "common/base/bytes.hpp"
 #include "kernels/format/lossy_levels.hpp"
+#include "kernels/reference/plan_pixels.hpp"
 
 namespace ff::kernels::reference {
 namespace {
 
-constexpr std::size_t kValuesWanted = 16384;
+constexpr std::size_t kValuesWanted = 16384, kValuesOfKnown = 4096;
+constexpr std::uint32_t kLookAgain = 16;  // groups after which a known stream is looked at closely again
 constexpr std::int64_t kStateMax = 32767;
 constexpr unsigned kUpMax = 12;
 constexpr unsigned kRepackedMax = 12;
@@ -21,32 +23,27 @@ bool is_sentinel(std::int64_t value, const EncodeOptions& options) {
   return std::ranges::find(options.sentinels, value) != options.sentinels.end();
 }
 
-// Calls visit(a pixel of the type).
-template <typename Visit>
-auto for_pixel_type(Dtype dtype, Visit&& visit) {
-  switch (dtype) {
-    case Dtype::u8: return visit(std::uint8_t{});
-    case Dtype::i8: return visit(std::int8_t{});
-    case Dtype::i16: return visit(std::int16_t{});
-    case Dtype::u32: return visit(std::uint32_t{});
-    case Dtype::i32: return visit(std::int32_t{});
-    default: return visit(std::uint16_t{});
-  }
-}
-
 // A type's regular values on a grid of pixels, in order.
 class ValueSample {
  public:
-  ValueSample(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options, const MaskMap* mask)
+  ValueSample(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options, const MaskMap* mask,
+              std::size_t wanted)
       : low_(value_range(tile.dtype).low) {
-    const std::size_t per_frame = std::max<std::size_t>(kValuesWanted / frames.size(), 64);
+    const std::size_t per_frame = std::max<std::size_t>(wanted / frames.size(), 64);
     // A step that shares no factor with common row lengths.
     const std::size_t step = std::max<std::size_t>(tile.pixels() / per_frame, 1) | 1;
-    values_.reserve((tile.pixels() / step + 1) * frames.size());
+    values_.resize((tile.pixels() / step + 1) * frames.size());
+    std::size_t count = 0;
     for_pixel_type(tile.dtype, [&](auto pixel) {
-      for (std::size_t t = 0; t < frames.size(); ++t)
-        append<decltype(pixel)>(frames[t], t * 7 % step, step, options, mask);
+      for (std::size_t t = 0; t < frames.size(); ++t) {
+        for_pixels_apart<decltype(pixel)>(frames[t], t * 7 % step, step, [&](std::size_t p, auto value) {
+          values_[count] = static_cast<std::uint32_t>(static_cast<std::int64_t>(value) - low_);
+          const bool masked = mask != nullptr && mask->classes[p] != 0;
+          count += masked || is_sentinel(value, options) ? 0 : 1;
+        });
+      }
     });
+    values_.resize(count);
     put_in_order();
   }
 
@@ -74,23 +71,6 @@ class ValueSample {
   }
 
  private:
-  template <typename Pixel>
-  void append(const FrameView& frame, std::size_t first, std::size_t step, const EncodeOptions& options,
-              const MaskMap* mask) {
-    const FrameShape& tile = frame.shape;
-    const std::size_t rows_step = step / tile.cols, cols_step = step % tile.cols;
-    std::size_t row = first / tile.cols, col = first % tile.cols;
-    for (std::size_t p = first; p < tile.pixels(); p += step) {
-      const auto value = static_cast<std::int64_t>(
-          load_le<Pixel>(frame.row(static_cast<std::uint32_t>(row)) + col * sizeof(Pixel)));
-      const bool masked = mask != nullptr && mask->classes[p] != 0;
-      if (!masked && !is_sentinel(value, options))
-        values_.push_back(static_cast<std::uint32_t>(value - low_));
-      row += rows_step, col += cols_step;
-      if (col >= tile.cols) ++row, col -= tile.cols;
-    }
-  }
-
   // By counting, where that is quicker: thousands of values of at most 16 bits.
   void put_in_order() {
     if (values_.empty()) return;
@@ -139,21 +119,19 @@ std::vector<std::int64_t> used_values(const FrameShape& tile, GroupFrames frames
                                       const PlannerMemory& memory, std::int64_t base, std::int64_t core_low,
                                       std::int64_t core_high) {
   const ValueRange range = value_range(tile.dtype);
-  std::vector<bool> used(static_cast<std::size_t>(range.high - range.low) + 1, false);
-  for (const std::int64_t value : memory.packed) used[static_cast<std::size_t>(value - range.low)] = true;
-  for (const FrameView& frame : frames) {
-    std::size_t p = 0;
-    for (std::uint32_t row = 0; row < tile.rows; ++row) {
-      for (std::uint32_t col = 0; col < tile.cols; ++col, ++p) {
-        if (mask != nullptr && mask->classes[p] != 0) continue;
-        used[static_cast<std::size_t>(load_pixel(tile.dtype, frame.row(row) + col * dtype_bytes(tile.dtype)) -
-                                      range.low)] = true;
-      }
+  std::vector<std::uint8_t> used(static_cast<std::size_t>(range.high - range.low) + 1, 0);
+  for (const std::int64_t value : memory.packed) used[static_cast<std::size_t>(value - range.low)] = 1;
+  for_pixel_type(tile.dtype, [&](auto pixel) {
+    for (const FrameView& frame : frames) {
+      for_pixels_apart<decltype(pixel)>(frame, 0, 1, [&](std::size_t p, auto value) {
+        const bool masked = mask != nullptr && mask->classes[p] != 0;
+        if (!masked) used[static_cast<std::size_t>(value - range.low)] = 1;
+      });
     }
-  }
+  });
   std::vector<std::int64_t> values;
   for (std::int64_t value = range.low; value <= range.high; ++value) {
-    const bool occurs = used[static_cast<std::size_t>(value - range.low)];
+    const bool occurs = used[static_cast<std::size_t>(value - range.low)] != 0;
     const bool outside = (value >= base && value < core_low) || value > core_high;
     if (!is_sentinel(value, options) && (occurs || outside)) values.push_back(value);
   }
@@ -238,7 +216,9 @@ bool plan_lossy(const FrameShape& tile, GroupFrames frames, const EncodeOptions&
 PredictorSetup plan_setup(const FrameShape& tile, GroupFrames frames, const EncodeOptions& options,
                           const MaskMap* mask, bool wide, const PlannerMemory& memory) {
   const ValueRange range = value_range(tile.dtype);
-  const ValueSample values(tile, frames, options, mask);
+  // Lists of used values need many; of other maps only the extremes count.
+  const bool settled = memory.known && memory.packed.empty() && memory.groups % kLookAgain != 0;
+  const ValueSample values(tile, frames, options, mask, settled ? kValuesOfKnown : kValuesWanted);
   const std::int64_t low = values.percentile(1), high = values.percentile(999);
   PredictorSetup setup;
   setup.levels.level_bits = static_cast<std::uint8_t>(8 * dtype_bytes(tile.dtype));

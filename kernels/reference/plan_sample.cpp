@@ -60,11 +60,13 @@ BandSample::BandSample(const FrameShape& tile, std::size_t frames, std::size_t p
   }
 }
 
-std::uint64_t BandSample::ratio_256() const noexcept {
-  std::uint64_t rows = 0;
+std::size_t BandSample::measured_pixels() const noexcept {
+  std::size_t rows = 0;
   for (const Band& band : bands_) rows += band.rows;
-  return std::uint64_t{tile_.rows} * 256 / rows;
+  return rows * tile_.cols;
 }
+
+std::uint64_t BandSample::ratio_256() const noexcept { return tile_.pixels() * 256 / measured_pixels(); }
 
 void BandSample::read(GroupFrames frames, const LevelCodec& codec, const MaskMap* mask) {
   read([&](std::size_t t, std::uint32_t row,
@@ -112,9 +114,12 @@ void BandSample::start(const Prior& prior) {
   }
 }
 
-const std::uint8_t* BandSample::hidden_row(const Band& band, std::uint32_t row) const noexcept {
-  const std::size_t at = band.offset + std::size_t{row} * tile_.cols;
-  return row_masked_[at / tile_.cols] != 0 ? &masked_[at] : nullptr;
+const std::uint8_t* BandSample::hidden_rows(const Band& band, std::uint32_t first,
+                                            std::uint32_t rows) const noexcept {
+  const std::size_t at = band.offset / tile_.cols + first;
+  const bool any =
+      std::ranges::any_of(std::span(row_masked_).subspan(at, rows), [](auto m) { return m != 0; });
+  return any ? &masked_[at * tile_.cols] : nullptr;
 }
 
 void BandSample::smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane,
@@ -139,38 +144,33 @@ void BandSample::run_band_frame(const Band& band, std::size_t frame, const Trial
                        gain(frames_seen, trial.group.mean_frames),
                        gain(frames_seen, trial.group.scale_frames)};
   const std::size_t cols = tile_.cols;
-  // Expectations of all rows first: rows learn in place.
-  for (std::uint32_t row = 0; row < band.height; ++row) {
-    const std::uint32_t tile_row = band.top + row;
-    const bool measured = tile_row >= band.first && tile_row < band.first + band.rows;
-    if (!measured && !by_scale) continue;
-    std::uint16_t* expected = &scratch.expected[row * cols];
-    smooth_row(band, row, mean.data(), trial.group.smoothing, scratch.vertical.data(), expected);
-    if (!measured) continue;
-    const std::uint16_t* key = expected;
-    if (by_scale) {
-      key = scratch.key.data();
+  const std::uint32_t measured = band.first - band.top, measured_end = measured + band.rows;
+  // Expectations of all rows first: rows learn in place. Only the scale learns from those that are not measured.
+  for (std::uint32_t row = by_scale ? 0 : measured; row < (by_scale ? band.height : measured_end); ++row)
+    smooth_row(band, row, mean.data(), trial.group.smoothing, scratch.vertical.data(),
+               &scratch.expected[row * cols]);
+  const std::uint16_t* keys = &scratch.expected[measured * cols];
+  if (by_scale) {
+    for (std::uint32_t row = measured; row < measured_end; ++row)
       smooth_row(band, row, scale.data(), trial.group.scale_smoothing, scratch.vertical.data(),
-                 scratch.key.data());
-    }
-    const std::size_t at = band.offset + row * cols;
-    out.append(key, expected, &levels_[frame * plane_pixels_ + at], hidden_row(band, row), cols);
+                 &scratch.key[(row - measured) * cols]);
+    keys = scratch.key.data();
   }
-  for (std::uint32_t row = 0; row < band.height; ++row) {
-    const std::size_t at = band.offset + row * cols;
-    plan_loops().learn_levels(rule, &levels_[frame * plane_pixels_ + at], hidden_row(band, row),
-                              &scratch.expected[row * cols], cols, &mean[at],
-                              by_scale ? &scale[at] : nullptr);
-  }
+  const std::uint32_t* levels = &levels_[frame * plane_pixels_ + band.offset];
+  out.append(keys, &scratch.expected[measured * cols], levels + measured * cols,
+             hidden_rows(band, measured, band.rows), band.rows * cols);
+  plan_loops().learn_levels(rule, levels, hidden_rows(band, 0, band.height), scratch.expected.data(),
+                            band.height * cols, &mean[band.offset], by_scale ? &scale[band.offset] : nullptr);
 }
 
 void BandSample::run(const TrialSetup& trial, std::size_t frames_max, SampleRecords& out) const {
+  out.reserve(out.size() + std::min(frames_max, frames_) * measured_pixels());
   std::vector<std::uint16_t> mean = mean_, scale = scale_;
   std::uint32_t height = 0;
   for (const Band& band : bands_) height = std::max(height, band.height);
   Scratch scratch;
   scratch.vertical.resize(tile_.cols + 2);
-  scratch.key.resize(tile_.cols);
+  scratch.key.resize(std::size_t{height} * tile_.cols);
   scratch.expected.resize(std::size_t{height} * tile_.cols);
   for (std::size_t t = 0; t < std::min(frames_max, frames_); ++t) {
     for (const Band& band : bands_) run_band_frame(band, t, trial, mean, scale, scratch, out);

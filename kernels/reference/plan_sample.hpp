@@ -33,6 +33,9 @@ struct SampleRecords {
   void append(const std::uint16_t* keys, const std::uint16_t* expectations, const std::uint32_t* levels,
               const std::uint8_t* masked, std::size_t count);
   void clear() noexcept { bucket.clear(), expected.clear(), level.clear(); }
+  void reserve(std::size_t pixels) {
+    bucket.reserve(pixels), expected.reserve(pixels), level.reserve(pixels);
+  }
   [[nodiscard]] std::size_t size() const noexcept { return level.size(); }
 };
 
@@ -61,6 +64,8 @@ class BandSample {
   [[nodiscard]] std::size_t frames() const noexcept { return frames_; }
   /// Pixels of a frame per sampled pixel of it, x 256.
   [[nodiscard]] std::uint64_t ratio_256() const noexcept;
+  /// Of one frame.
+  [[nodiscard]] std::size_t measured_pixels() const noexcept;
 
  private:
   struct Band {
@@ -72,8 +77,9 @@ class BandSample {
     std::vector<std::uint16_t> vertical, expected, key;
   };
 
-  /// A row's classes, null where none is masked.
-  [[nodiscard]] const std::uint8_t* hidden_row(const Band& band, std::uint32_t row) const noexcept;
+  /// Classes of some of a band's rows, null where none of their pixels is masked.
+  [[nodiscard]] const std::uint8_t* hidden_rows(const Band& band, std::uint32_t first,
+                                                std::uint32_t rows) const noexcept;
   void smooth_row(const Band& band, std::uint32_t row, const std::uint16_t* plane, std::uint32_t smoothing,
                   std::uint16_t* vertical, std::uint16_t* out) const;
   void run_band_frame(const Band& band, std::size_t frame, const TrialSetup& trial,

@@ -137,10 +137,10 @@ BuiltTables build_tables(const SampleRecords& records, const PredictorSetup& set
   for (const Cell& cell : histograms.cells) {
     tables.classes.push_back(cell.form);
     if (!cell.form.split) {
-      counts.push_back(joining.whole(cell));
+      counts.push_back(histograms.wholes[cell.whole].histogram());
       continue;
     }
-    for (const TokenCounts& part : histograms.parts_of(cell)) counts.push_back(part.counts);
+    for (const TokenCounts& part : histograms.parts_of(cell)) counts.push_back(part.histogram());
   }
   const auto of_all = [&](FixedBits cost) { return (cost / 256 * ratio_256) >> kFixedBitsShift; };
   built.bits = of_all(appraised_cost(histograms, setup));

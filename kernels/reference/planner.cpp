@@ -51,8 +51,11 @@ class Planner {
       choose_phases();
       return std::move(plan_);
     }
-    choose_group();
-    if (resets() && body_.memory.known) choose_prior();
+    if (!body_.memory.known) {
+      choose_group_afresh();
+    } else {
+      revise_group();
+    }
     choose_tables();
     return std::move(plan_);
   }
@@ -193,20 +196,31 @@ class Planner {
     }
   }
 
-  void choose_group() {
+  // A tile that is known goes on as before, but for one neighbouring choice of the group's and one of the prior's.
+  void revise_group() {
+    const PlannerMemory& memory = body_.memory;
+    if (resets()) plan_->prior = make_prior(setup(), memory.prior_block, memory.prior_weight);
+    if (memory.trial_rest != 0) {
+      plan_->trials = PlanTrials::rested;
+      return;
+    }
+    try_group();
+    if (resets()) choose_prior();
+    const bool same_prior = !plan_->prior || (plan_->prior->log2_block == memory.prior_block &&
+                                              plan_->prior->frames_weight == memory.prior_weight);
+    plan_->trials = plan_->group == memory.group && same_prior ? PlanTrials::kept : PlanTrials::changed;
+  }
+
+  void try_group() {
     const std::size_t pixels = body_.shape.pixels() * frames_.size();
-    // The first group of a tile decides for long: it may look at more.
-    const std::size_t share = body_.memory.known ? kTrialShare : kTrialShare / 2;
-    const std::size_t least = body_.memory.known ? kTrialSampleMin : 4 * kTrialSampleMin;
-    BandSample sample(body_.shape, frames_.size(), std::max(least, pixels / share), kTrialBands);
+    BandSample sample(body_.shape, frames_.size(), std::max(kTrialSampleMin, pixels / kTrialShare),
+                      kTrialBands);
     sample.read(frames_, codec_, mask());
-    if (!body_.memory.known) return choose_group_afresh(sample);
-    if (resets()) plan_->prior = make_prior(setup(), body_.memory.prior_block, body_.memory.prior_weight);
     start(sample, plan_->prior);
     // Young streams of short groups have not seen much yet: they try everything.
-    const std::ptrdiff_t reach = body_.memory.groups < 16 ? 4 : 1;
+    const std::ptrdiff_t reach = body_.memory.trials < 16 ? 4 : 1;
     // The turn moves on by itself: windows are often of four groups.
-    switch ((body_.memory.groups + body_.memory.groups / 4) % 4) {
+    switch ((body_.memory.trials + body_.memory.trials / 4) % 4) {
       case 0: try_field(sample, &GroupSetup::mean_frames, kMemories, reach); break;
       case 2:
         if (setup().source == ContextSource::scale) {
@@ -219,7 +233,12 @@ class Planner {
   }
 
   // Nothing is known of this tile yet: both sources, all values.
-  void choose_group_afresh(BandSample& sample) {
+  void choose_group_afresh() {
+    // This group decides for long: it may look at more.
+    const std::size_t pixels = body_.shape.pixels() * frames_.size();
+    BandSample sample(body_.shape, frames_.size(), std::max(4 * kTrialSampleMin, pixels / (kTrialShare / 2)),
+                      kTrialBands);
+    sample.read(frames_, codec_, mask());
     plan_->group = GroupSetup{8192, 24576, 16, 16, 1};
     if (resets()) {
       std::array<FixedBits, 2> bits{};
@@ -259,7 +278,7 @@ class Planner {
     };
     // A tile whose streams are known tries one neighbour a window: finer, coarser, and the weight, in turn.
     const bool afresh = !body_.memory.known;
-    const unsigned turn = body_.memory.groups % 3;
+    const unsigned turn = body_.memory.trials % 3;
     for (unsigned log2_block = 2; log2_block <= 5; ++log2_block) {
       const bool neighbour = turn != 2 && log2_block + 1 == best.log2_block + 2 * turn;
       if (log2_block != best.log2_block && (afresh || neighbour)) {
