@@ -49,6 +49,15 @@ pb::StreamGeometry geometry_of(const RecordingInfo& info, const ArchiveEncodeOpt
   return geometry;
 }
 
+Status check_options(const FrameReader& reader, const ArchiveEncodeOptions& options) {
+  if (options.window_frames < 1 || options.window_frames > kernels::kWindowFramesMax)
+    return fail(Errc::out_of_range, "--window takes 1 to 64 frames");
+  FF_TRY(kernels::check_loss_bound(options.bound, reader.info().shape.dtype));
+  const Status possible = wire::check_geometry(geometry_of(reader.info(), options));
+  if (possible.ok()) return {};
+  return fail(Errc::invalid_argument, reader.info().source + ": " + possible.error().message);
+}
+
 ArchiveLayout layout_of(const FrameReader& reader, const wire::TileGrid& grid,
                         const ArchiveEncodeOptions& options) {
   const RecordingInfo& info = reader.info();
@@ -395,17 +404,16 @@ class ArchiveEncoder {
 
 }  // namespace
 
+Result<MemoryBound> encode_memory(const FrameReader& reader, const ArchiveEncodeOptions& options) {
+  FF_TRY(check_options(reader, options));
+  return layout_of(reader, wire::TileGrid(geometry_of(reader.info(), options)), options).encode_bound();
+}
+
 Result<ArchiveEncodeReport> encode_archive(FrameReader& reader, const std::string& target,
                                            const ArchiveEncodeOptions& options,
                                            const std::function<void(std::uint64_t)>& progress) {
-  if (options.window_frames < 1 || options.window_frames > kernels::kWindowFramesMax) {
-    return fail(Errc::out_of_range, "--window takes 1 to 64 frames");
-  }
-  FF_TRY(kernels::check_loss_bound(options.bound, reader.info().shape.dtype));
+  FF_TRY(check_options(reader, options));
   const pb::StreamGeometry geometry = geometry_of(reader.info(), options);
-  if (const Status checked = wire::check_geometry(geometry); !checked.ok()) {
-    return fail(Errc::invalid_argument, reader.info().source + ": " + checked.error().message);
-  }
   const ArchiveLayout layout = layout_of(reader, wire::TileGrid(geometry), options);
   const MemoryBound bound = layout.encode_bound();
   if (options.memory_max != 0 && bound.total() > options.memory_max)

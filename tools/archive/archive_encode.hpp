@@ -48,7 +48,11 @@ struct ArchiveEncodeReport {
   std::vector<WindowSize> windows;
 };
 
-/// Memory: MemoryBound of the report, computed before the first frame is read.
+/// What encode_archive will take at most. Errors: invalid_argument, out_of_range (options).
+[[nodiscard]] Result<MemoryBound> encode_memory(const FrameReader& reader,
+                                                const ArchiveEncodeOptions& options);
+
+/// Memory: encode_memory, which is also in the report.
 /// Errors: invalid_argument (options, memory), those of the recording, the codec and the output.
 [[nodiscard]] Result<ArchiveEncodeReport> encode_archive(FrameReader& reader, const std::string& target,
                                                          const ArchiveEncodeOptions& options,
