@@ -104,6 +104,7 @@ KafkaSettings consumer_settings(const std::string& brokers, const std::string& g
           {"enable.partition.eof", "true"},
           {"allow.auto.create.topics", "false"},
           {"topic.metadata.refresh.interval.ms", "2000"},  // finds topics that are made later
+          {"socket.timeout.ms", "10000"},                  // a frozen broker is left after so long
           {"fetch.wait.max.ms", "50"},
           {"fetch.message.max.bytes", "16777216"},
           {"fetch.max.bytes", "67108864"},

@@ -2,7 +2,8 @@
 //
 // The log on Apache Kafka, writing end: an idempotent producer that never copies a value and calls nothing
 // delivered before its report. When librdkafka declares the producer dead (a "fatal" error after a broker
-// failed over), a new one takes its place and everything outstanding is produced again.
+// failed over), a new one takes its place and everything outstanding is produced again. A topic that was
+// deleted is made again; a broker that takes only smaller records than was said gets smaller ones.
 #include <algorithm>
 #include <cstring>
 #include <deque>
@@ -25,20 +26,26 @@ using std::chrono::nanoseconds;
 
 constexpr nanoseconds kOpenTimeout = std::chrono::seconds(10);
 constexpr std::int64_t kRecreateIntervalNs = 1'000'000'000;
+constexpr std::int64_t kMakeTopicsIntervalNs = 2'000'000'000;
+constexpr nanoseconds kMakeTopicsTimeout = std::chrono::seconds(2);
 constexpr std::uint64_t kValueBytesMax = 1ull << 30;
+constexpr std::uint64_t kChunkBytesLeast = 8'000;
 
 /// What the caller handed over: one record, or all chunks of one.
 struct Delivery {
+  Topic topic = Topic::blocks;
+  std::int32_t partition = 0;
+  std::string key;
+  Payload value;
   LogWriter::Delivered delivered;
-  std::uint32_t records_left = 1;
+  std::uint64_t chunk_bytes = 0;  ///< that it was cut by
+  std::uint32_t records_left = 0;
   LogPosition position;
   std::optional<Error> error;
 };
 
 /// One Kafka record that has no report yet. Keeps the value's owner alive: librdkafka only points into it.
 struct Outstanding {
-  Topic topic = Topic::blocks;
-  std::int32_t partition = 0;
   std::string key;
   Payload value;
   std::optional<ChunkHeader> chunk;
@@ -64,7 +71,10 @@ class KafkaWriter final : public LogWriter {
   void recreate();
   void hand_over_unsent();
   bool hand_over(std::uint64_t id, const Outstanding& record);
+  void cut_and_add(const std::shared_ptr<Delivery>& delivery);
   void add(Outstanding record);
+  bool cut_smaller(const std::shared_ptr<Delivery>& delivery);
+  void make_missing_topics();
   void produce_again(std::uint64_t id);
   void finish(std::uint64_t id, const rd_kafka_message_t* report, std::optional<Error> error);
 
@@ -73,6 +83,8 @@ class KafkaWriter final : public LogWriter {
   static int on_statistics(rd_kafka_t* client, char* json, std::size_t bytes, void* self);
 
   LogOptions options_;
+  std::uint64_t chunk_bytes_ =
+      0;  ///< larger values are cut; options_.record_bytes_max or what a broker takes
   std::string brokers_;
   std::map<Topic, std::string> names_;
   std::map<Topic, std::uint32_t> partitions_;
@@ -86,12 +98,15 @@ class KafkaWriter final : public LogWriter {
   std::uint64_t outstanding_bytes_ = 0;
   std::uint64_t produced_again_ = 0;
   bool fatal_ = false;
+  bool topic_missing_ = false;
+  std::int64_t next_making_ns_ = 0;
   std::int64_t next_recreate_ns_ = 0;
   std::string trouble_;
 };
 
 KafkaSettings KafkaWriter::settings() const {
-  const std::string record_max = std::to_string(options_.record_bytes_max + kKafkaRecordOverheadBytes);
+  const std::string record_max =
+      std::to_string(chunk_bytes_ + std::min(kKafkaRecordOverheadBytes, chunk_bytes_ / 8 + 2'000));
   // The queue limit is ours (produce() says queue_full before librdkafka would), so that a chunk set is taken
   // whole or not at all.
   const std::uint64_t queue_kbytes =
@@ -105,6 +120,8 @@ KafkaSettings KafkaWriter::settings() const {
           {"message.max.bytes", record_max},
           {"batch.size", record_max},
           {"linger.ms", "2"},
+          {"socket.timeout.ms", "10000"},                   // a frozen broker is left after so long
+          {"topic.metadata.refresh.interval.ms", "10000"},  // and the new leader found
           {"message.timeout.ms", std::to_string(to_milliseconds(options_.delivery_timeout))},
           {"queue.buffering.max.kbytes", std::to_string(queue_kbytes)},
           {"queue.buffering.max.messages", "1000000"},
@@ -125,6 +142,7 @@ Status KafkaWriter::make_producer() {
 
 Status KafkaWriter::open(const LogOptions& options, const LogUrl& url, const std::vector<Topic>& topics) {
   options_ = options;
+  chunk_bytes_ = options.record_bytes_max;
   brokers_ = url.brokers;
   if (options.record_bytes_max < 1024)
     return fail(Errc::invalid_argument, "kafka: records of at most " +
@@ -169,30 +187,36 @@ Status KafkaWriter::produce(Topic topic, std::uint32_t partition, std::string_vi
                 "kafka: " + std::to_string(outstanding_bytes_) + " bytes wait for their reports");
 
   auto delivery = std::make_shared<Delivery>();
+  delivery->topic = topic;
+  delivery->partition = static_cast<std::int32_t>(partition);
+  delivery->key = key;
+  delivery->value = std::move(value);
   delivery->delivered = std::move(delivered);
-  Outstanding record{topic,   static_cast<std::int32_t>(partition), std::string(key), std::move(value), {},
-                     delivery};
-  const std::uint64_t chunk_bytes = options_.record_bytes_max;
-  if (record.value.size() <= chunk_bytes) {
-    add(std::move(record));
-    hand_over_unsent();
-    return {};
+  cut_and_add(delivery);
+  hand_over_unsent();
+  return {};
+}
+
+void KafkaWriter::cut_and_add(const std::shared_ptr<Delivery>& delivery) {
+  const Payload& value = delivery->value;
+  const std::uint64_t chunk_bytes = delivery->chunk_bytes = chunk_bytes_;
+  if (value.size() <= chunk_bytes) {
+    delivery->records_left = 1;
+    return add({delivery->key, value, {}, delivery});
   }
   ChunkHeader chunk{Uuid::mint(),
                     0,
                     0,
-                    record.value.size(),
-                    crc32c(record.value.bytes()),
-                    static_cast<std::uint32_t>(key.size())};
+                    value.size(),
+                    crc32c(value.bytes()),
+                    static_cast<std::uint32_t>(delivery->key.size())};
   chunk.count = static_cast<std::uint32_t>((chunk.total_bytes + chunk_bytes - 1) / chunk_bytes);
   delivery->records_left = chunk.count;
   for (; chunk.index < chunk.count; ++chunk.index) {
     const std::uint64_t at = chunk.index * chunk_bytes;
-    add({topic, record.partition, chunk_key(key, chunk.index),
-         record.value.part(at, std::min(chunk_bytes, chunk.total_bytes - at)), chunk, delivery});
+    add({chunk_key(delivery->key, chunk.index), value.part(at, std::min(chunk_bytes, chunk.total_bytes - at)),
+         chunk, delivery});
   }
-  hand_over_unsent();
-  return {};
 }
 
 void KafkaWriter::add(Outstanding record) {
@@ -219,11 +243,12 @@ bool KafkaWriter::hand_over(std::uint64_t id, const Outstanding& record) {
   }
   // An empty value goes out as null, Kafka's word for "forget this key".
   void* const value = record.value.empty() ? nullptr : const_cast<std::byte*>(record.value.bytes().data());
+  const Topic topic = record.delivery->topic;
   const rd_kafka_resp_err_t code = rd_kafka_producev(
-      client_.get(), RD_KAFKA_V_RKT(topics_.at(record.topic).get()), RD_KAFKA_V_PARTITION(record.partition),
-      RD_KAFKA_V_MSGFLAGS(0), RD_KAFKA_V_KEY(record.key.data(), record.key.size()),
-      RD_KAFKA_V_VALUE(value, record.value.size()), RD_KAFKA_V_HEADERS(headers),
-      RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(id)), RD_KAFKA_V_END);
+      client_.get(), RD_KAFKA_V_RKT(topics_.at(topic).get()),
+      RD_KAFKA_V_PARTITION(record.delivery->partition), RD_KAFKA_V_MSGFLAGS(0),
+      RD_KAFKA_V_KEY(record.key.data(), record.key.size()), RD_KAFKA_V_VALUE(value, record.value.size()),
+      RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(reinterpret_cast<void*>(id)), RD_KAFKA_V_END);
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return true;
   if (headers != nullptr) rd_kafka_headers_destroy(headers);
   if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) return false;
@@ -231,7 +256,7 @@ bool KafkaWriter::hand_over(std::uint64_t id, const Outstanding& record) {
     fatal_ = true;
     return false;
   }
-  record.delivery->error = kafka_error(code, "producing to " + names_.at(record.topic));
+  record.delivery->error = kafka_error(code, "producing to " + names_.at(topic));
   refused_.push_back(id);
   return true;
 }
@@ -245,6 +270,7 @@ void KafkaWriter::poll(nanoseconds timeout) {
   hand_over_unsent();
   if (client_) rd_kafka_poll(client_.get(), outstanding_.empty() ? 0 : to_milliseconds(timeout));
   if (fatal_ && monotonic_now_ns() >= next_recreate_ns_) recreate();
+  if (topic_missing_ && !fatal_ && monotonic_now_ns() >= next_making_ns_) make_missing_topics();
   hand_over_unsent();
 }
 
@@ -271,9 +297,45 @@ void KafkaWriter::finish(std::uint64_t id, const rd_kafka_message_t* report, std
     if (position.offset >= delivery.position.offset) delivery.position = position;
   }
   if (--delivery.records_left > 0) return;
+  if (delivery.error && delivery.error->code == Errc::too_large && cut_smaller(record.delivery)) return;
   if (!delivery.delivered) return;
   delivery.delivered(delivery.error ? Result<LogPosition>(*delivery.error)
                                     : Result<LogPosition>(delivery.position));
+}
+
+/// The broker or the topic takes less than log.record_max promised: from now on values are cut into pieces of half
+/// the size, this one too. The producer is replaced since it gathers records into requests of the old size.
+/// False when the pieces are as small as they may be.
+bool KafkaWriter::cut_smaller(const std::shared_ptr<Delivery>& delivery) {
+  if (delivery->chunk_bytes <= kChunkBytesLeast) return false;
+  if (chunk_bytes_ >= delivery->chunk_bytes) {
+    chunk_bytes_ = std::max(kChunkBytesLeast, delivery->chunk_bytes / 2);
+    fatal_ = true;
+    trouble_ = "records are too large for " + names_.at(delivery->topic);
+    service::log_warning("kafka takes no records of this size; values are cut smaller",
+                         {{"topic", names_.at(delivery->topic)},
+                          {"refused_bytes", delivery->chunk_bytes},
+                          {"now_bytes", chunk_bytes_}});
+  }
+  delivery->error.reset();
+  delivery->position = {};
+  cut_and_add(delivery);
+  return true;
+}
+
+/// Somebody deleted a topic that we write: it is made again, so that the path goes on.
+void KafkaWriter::make_missing_topics() {
+  next_making_ns_ = monotonic_now_ns() + kMakeTopicsIntervalNs;
+  std::vector<std::pair<std::string, Topic>> wanted;
+  for (const auto& [topic, name] : names_) wanted.emplace_back(name, topic);
+  const auto counts = ensure_topics(client_.get(), wanted, options_, kMakeTopicsTimeout);
+  if (!counts.ok()) {
+    trouble_ = counts.error().message;
+    return;
+  }
+  topic_missing_ = false;
+  for (const auto& [topic, name] : names_) partitions_[topic] = counts->at(name);
+  service::log_warning("a topic of the log was missing and is made again", {{"brokers", brokers_}});
 }
 
 void KafkaWriter::on_report(rd_kafka_t* client, const rd_kafka_message_t* report, void* opaque) {
@@ -296,6 +358,7 @@ void KafkaWriter::on_report(rd_kafka_t* client, const rd_kafka_message_t* report
   }
   Error error = kafka_error(report->err, "writing to " + std::string(rd_kafka_topic_name(report->rkt)));
   self->trouble_ = error.message;
+  if (error.code == Errc::not_found) self->topic_missing_ = true;
   self->finish(id, nullptr, std::move(error));
 }
 

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <map>
+#include <optional>
 #include <string>
 
 #include <catch2/catch.hpp>
@@ -26,9 +28,9 @@ struct Mock {
   MockCluster cluster;
   LogOptions options;
 
-  Mock() {
+  explicit Mock(int brokers = 1) {
     owner = std::move(*make_client(RD_KAFKA_PRODUCER, std::move(*make_conf({}, {}))));
-    cluster.reset(rd_kafka_mock_cluster_new(owner.get(), 1));
+    cluster.reset(rd_kafka_mock_cluster_new(owner.get(), brokers));
     options.url = std::string("kafka://") + rd_kafka_mock_cluster_bootstraps(cluster.get());
     options.topic_prefix = "mock";
     rd_kafka_mock_topic_create(cluster.get(), "mock.blocks", 2, 1);
@@ -41,7 +43,137 @@ struct Mock {
   }
 };
 
+/// Produces as the collector does: what fails is handed over again.
+struct Stubborn {
+  LogWriter& writer;
+  int delivered = 0, failed = 0;
+
+  void produce(int number, std::size_t bytes = 1000) {
+    REQUIRE(writer
+                .produce(Topic::blocks, static_cast<std::uint32_t>(number % 2), std::to_string(number),
+                         Payload::own(std::vector<std::byte>(bytes)),
+                         [this, number, bytes](const auto& position) {
+                           if (position.ok()) {
+                             ++delivered;
+                           } else {
+                             ++failed;
+                             produce(number, bytes);
+                           }
+                         })
+                .ok());
+  }
+};
+
+/// Keys read until `count` different ones are there; 30 s at most.
+std::map<std::string, int> read_keys(LogReader& reader, std::size_t count) {
+  std::map<std::string, int> keys;
+  const auto deadline = std::chrono::steady_clock::now() + seconds(30);
+  while (keys.size() < count && std::chrono::steady_clock::now() < deadline) {
+    const auto record = reader.poll(milliseconds(100));
+    if (record.ok() && record->has_value()) ++keys[(*record)->key];
+  }
+  return keys;
+}
+
 }  // namespace
+
+TEST_CASE("a broker that is away for a while costs time, no record", "[kafka][faults]") {
+  Mock mock;
+  const auto writer = mock.open_writer();
+  auto reader = open_log_reader(mock.options, "sink", {Topic::blocks});
+  REQUIRE(reader.ok());
+  Stubborn stubborn{*writer};
+  for (int i = 0; i < 10; ++i) stubborn.produce(i);
+  REQUIRE(writer->flush(seconds(20)).ok());
+  CHECK(read_keys(**reader, 10).size() == 10);
+  rd_kafka_mock_broker_set_down(mock.cluster.get(), 1);
+  for (int i = 10; i < 20; ++i) stubborn.produce(i);
+  CHECK(writer->flush(milliseconds(300)).error().code == Errc::timed_out);
+  static_cast<void>((*reader)->poll(milliseconds(300)));
+  CHECK_FALSE(writer->trouble().empty());
+  CHECK_FALSE((*reader)->trouble().empty());
+  rd_kafka_mock_broker_set_up(mock.cluster.get(), 1);
+  CHECK(writer->flush(seconds(20)).ok());
+  CHECK(stubborn.delivered == 20);
+  CHECK(read_keys(**reader, 10).size() == 10);
+  CHECK(writer->trouble().empty());
+  CHECK((*reader)->trouble().empty());
+}
+
+TEST_CASE("partitions whose leaders change are written and read on", "[kafka][faults]") {
+  Mock mock(3);
+  const auto writer = mock.open_writer();
+  auto reader = open_log_reader(mock.options, "sink", {Topic::blocks});
+  REQUIRE(reader.ok());
+  Stubborn stubborn{*writer};
+  for (int round = 0; round < 3; ++round) {
+    for (int partition = 0; partition < 2; ++partition)
+      rd_kafka_mock_partition_set_leader(mock.cluster.get(), "mock.blocks", partition,
+                                         1 + (round + partition) % 3);
+    for (int i = 0; i < 10; ++i) stubborn.produce(10 * round + i);
+    REQUIRE(writer->flush(seconds(20)).ok());
+    CHECK(read_keys(**reader, 10).size() == 10);
+  }
+  CHECK(stubborn.delivered == 30);
+}
+
+TEST_CASE("a frozen broker's records are reported late and go out again", "[kafka][faults]") {
+  Mock mock;
+  mock.options.delivery_timeout = milliseconds(1000);
+  mock.options.kafka["socket.timeout.ms"] = "1000";
+  const auto writer = mock.open_writer();
+  Stubborn stubborn{*writer};
+  for (int i = 0; i < 4; ++i) stubborn.produce(i);
+  REQUIRE(writer->flush(seconds(20)).ok());
+  rd_kafka_mock_broker_set_rtt(mock.cluster.get(), 1, 10'000);  // answers come much too late
+  for (int i = 4; i < 10; ++i) stubborn.produce(i);
+  for (int i = 0; i < 100 && stubborn.failed == 0; ++i) writer->poll(milliseconds(50));
+  CHECK(stubborn.failed > 0);
+  rd_kafka_mock_broker_set_rtt(mock.cluster.get(), 1, 0);
+  CHECK(writer->flush(seconds(30)).ok());
+  CHECK(stubborn.delivered == 10);
+  auto reader = open_log_reader(mock.options, "sink", {Topic::blocks});
+  REQUIRE(reader.ok());
+  CHECK(read_keys(**reader, 10).size() == 10);
+}
+
+TEST_CASE("a topic without leader or gone for a moment delays records, and none is lost", "[kafka][faults]") {
+  const auto error =
+      GENERATE(RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+               RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
+  Mock mock;
+  const auto writer = mock.open_writer();
+  rd_kafka_mock_push_request_errors(mock.cluster.get(), kProduceRequest, 2, error, error);
+  Stubborn stubborn{*writer};
+  for (int i = 0; i < 10; ++i) stubborn.produce(i);
+  CHECK(writer->flush(seconds(20)).ok());
+  CHECK(stubborn.delivered == 10);
+}
+
+TEST_CASE("a broker that refuses a record's size gets smaller ones", "[kafka][faults]") {
+  Mock mock;
+  const auto writer = mock.open_writer();
+  rd_kafka_mock_push_request_errors(mock.cluster.get(), kProduceRequest, 2,
+                                    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE,
+                                    RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+  Stubborn stubborn{*writer};
+  stubborn.produce(0, 700'000);
+  CHECK(writer->flush(seconds(20)).ok());
+  CHECK(stubborn.delivered == 1);
+  CHECK(stubborn.failed == 0);
+  auto reader = open_log_reader(mock.options, "sink", {Topic::blocks});
+  REQUIRE(reader.ok());
+  const auto deadline = std::chrono::steady_clock::now() + seconds(20);
+  std::optional<LogRecord> record;
+  while (!record && std::chrono::steady_clock::now() < deadline) {
+    auto polled = (*reader)->poll(milliseconds(100));
+    REQUIRE(polled.ok());
+    record = std::move(*polled);
+  }
+  REQUIRE(record.has_value());
+  CHECK(record->value.size() == 700'000);
+  CHECK(record->position.offset > record->first_offset);  // it came as a chunk set
+}
 
 TEST_CASE("a dead idempotent producer is replaced and its records are produced again", "[kafka][faults]") {
   Mock mock;

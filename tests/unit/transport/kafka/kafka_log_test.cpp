@@ -415,4 +415,68 @@ TEST_CASE("a member that returns under its name keeps its partitions, without a 
   CHECK(code == Errc::refused);
 }
 
+TEST_CASE("a topic that takes only small records gets values in small pieces", "[kafka]") {
+  const LogOptions options = fresh_options();
+  {
+    const KafkaClient admin = open_admin(options);
+    std::array<char, 256> why{};
+    rd_kafka_NewTopic_t* topic =
+        rd_kafka_NewTopic_new((options.topic_prefix + ".blocks").c_str(), 4, 1, why.data(), why.size());
+    rd_kafka_NewTopic_set_config(topic, "max.message.bytes", "100000");
+    rd_kafka_queue_t* queue = rd_kafka_queue_new(admin.get());
+    rd_kafka_CreateTopics(admin.get(), &topic, 1, nullptr, queue);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+    REQUIRE(event != nullptr);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(topic);
+  }
+  const auto writer = open_writer(options);
+  write(*writer, 0, 12, 300'000);
+  write(*writer, 12, 60, 30'000);  // small ones go together into requests that must not be too large either
+  std::set<std::string> keys;
+  for (const LogRecord& record : read(*open_reader(options), 60)) {
+    const auto n = std::stoull(record.key);
+    REQUIRE(same(record.value, value_of(n, n < 12 ? 300'000 : 30'000)));
+    keys.insert(record.key);
+  }
+  CHECK(keys.size() == 60);
+}
+
+TEST_CASE("a topic that is deleted under its writer is made again", "[kafka]") {
+  const LogOptions options = fresh_options();
+  const auto writer = open_writer(options);
+  write(*writer, 0, 8, 1000);
+  {
+    const KafkaClient admin = open_admin(options);
+    rd_kafka_DeleteTopic_t* request = rd_kafka_DeleteTopic_new((options.topic_prefix + ".blocks").c_str());
+    rd_kafka_queue_t* queue = rd_kafka_queue_new(admin.get());
+    rd_kafka_DeleteTopics(admin.get(), &request, 1, nullptr, queue);
+    rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
+    REQUIRE(event != nullptr);
+    rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_DeleteTopic_destroy(request);
+  }
+  std::set<std::uint64_t> waiting;
+  for (std::uint64_t n = 8; n < 16; ++n) waiting.insert(n);
+  const auto deadline = std::chrono::steady_clock::now() + seconds(90);
+  while (!waiting.empty() && std::chrono::steady_clock::now() < deadline) {
+    const std::set<std::uint64_t> now = waiting;  // as the collector does: what fails is handed over again
+    for (const std::uint64_t n : now)
+      REQUIRE(writer
+                  ->produce(Topic::blocks, static_cast<std::uint32_t>(n % 4), std::to_string(n),
+                            value_of(n, 1000),
+                            [&waiting, n](const auto& position) {
+                              if (position.ok()) waiting.erase(n);
+                            })
+                  .ok());
+    REQUIRE(writer->flush(seconds(60)).ok());
+  }
+  CHECK(waiting.empty());
+  std::set<std::string> keys;
+  for (const LogRecord& record : read(*open_reader(options, "late"), 8)) keys.insert(record.key);
+  CHECK(keys.size() == 8);
+}
+
 }  // namespace ff::transport
