@@ -33,6 +33,8 @@ struct LineAllocator {
   friend bool operator==(const LineAllocator&, const LineAllocator&) noexcept { return true; }
 };
 
+using LineVector = std::vector<std::uint16_t, LineAllocator<std::uint16_t>>;
+
 /// A plane whose rows have room around them: two elements before the first and at least two behind the last may
 /// be read and written (borders), and a vector may be read from any of them. Rows start on 64 bytes. Elements outside
 /// [0, cols) are no part of the state.
@@ -61,7 +63,7 @@ class PaddedPlane {
  private:
   std::uint32_t rows_ = 0, cols_ = 0;
   std::size_t stride_ = 0;
-  std::vector<std::uint16_t, LineAllocator<std::uint16_t>> cells_;
+  LineVector cells_;
 };
 
 /// State of one phase of level 1; all 0 ... 32767.

@@ -16,8 +16,8 @@ PredictorState::~PredictorState() = default;
 
 namespace {
 
-void fill(std::vector<std::uint16_t>& plane, std::vector<std::uint16_t>& next, const FrameShape& tile,
-          const std::vector<std::uint16_t>* grid, unsigned log2_block) {
+void fill(LineVector& plane, LineVector& next, const FrameShape& tile, const std::vector<std::uint16_t>* grid,
+          unsigned log2_block) {
   plane.assign(tile.pixels() + kStatePadding, 0);
   next.assign(tile.pixels() + kStatePadding, 0);
   if (grid != nullptr) expand_prior(*grid, log2_block, tile, 0, tile.rows, plane.data());

@@ -34,10 +34,10 @@ struct PredictorState {
   std::shared_ptr<const MaskMap> mask;          ///< null: no pixel is masked
   std::shared_ptr<const ContextTables> tables;  ///< the last ones sent
   std::uint32_t frames = 0;                     ///< frames in the running mean, the prior's weight included
-  std::vector<std::uint16_t> mean, mean_next;
-  std::vector<std::uint16_t> scale, scale_next;  ///< empty unless the context source is scale
-  std::optional<PhaseState> phases;              ///< model phases: instead of the four above
-  std::unique_ptr<CellState> cells;              ///< model cells: instead of all these
+  LineVector mean, mean_next;
+  LineVector scale, scale_next;      ///< empty unless the context source is scale
+  std::optional<PhaseState> phases;  ///< model phases: instead of the four above
+  std::unique_ptr<CellState> cells;  ///< model cells: instead of all these
 };
 
 /// The model cells is the model smooth on the image of cells: `image` predicts their sums.

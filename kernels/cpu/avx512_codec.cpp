@@ -8,6 +8,7 @@
 
 #include "kernels/cpu/avx512_lanes.hpp"
 #include "kernels/cpu/avx512_predict.hpp"
+#include "kernels/cpu/avx512_row_codec.hpp"
 #include "kernels/cpu/cpu_paths.hpp"
 
 // From here on this file's own functions are compiled for AVX-512; what the headers above define is not.
@@ -25,7 +26,7 @@ std::size_t padded(std::size_t pixels) noexcept { return (pixels + kLanes - 1) /
 
 // A frame's pixels are its levels as they lie.
 template <typename Level>
-bool direct(const LevelCodec& codec, const FrameView& frame) noexcept {
+bool direct(const RowCodec& codec, const FrameView& frame) noexcept {
   return codec.identity() && dtype_bytes(frame.shape.dtype) == sizeof(Level) &&
          frame.row_stride_bytes == frame.shape.row_bytes();
 }
@@ -48,7 +49,7 @@ void tokenize_row(const Level* levels, const Level* bases, std::size_t cols,
 
 // Symbols of a frame's pixels, and an idle group behind them. Where pixels are not levels, `levels` gets these.
 template <typename Level>
-TokenFrame<Level> tokenize_frame(const FrameView& frame, const LevelCodec& codec, RowPredictor& predictor,
+TokenFrame<Level> tokenize_frame(const FrameView& frame, const RowCodec& codec, RowPredictor& predictor,
                                  std::vector<Level>& bases, std::uint16_t* symbols, Level* levels) {
   const std::size_t pixels = frame.shape.pixels(), cols = frame.shape.cols;
   const auto* coded = levels == nullptr ? reinterpret_cast<const Level*>(frame.pixels) : levels;
@@ -74,14 +75,15 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::B
   PredictorState& state = *body.predictor;
   const std::size_t pixels = body.shape.pixels(), stride = padded(pixels), streams = coding.group.streams;
   std::uint16_t* symbols = symbol_memory.get(stride * frames.size());
+  const RowCodec codec(state.codec, body.shape.dtype);
   const bool all_direct =
-      std::ranges::all_of(frames, [&](const FrameView& frame) { return direct<Level>(state.codec, frame); });
+      std::ranges::all_of(frames, [&](const FrameView& frame) { return direct<Level>(codec, frame); });
   Level* levels = all_direct ? nullptr : level_memory.get(stride * frames.size());
   RowPredictor predictor(body.shape, state, coding.group);
   std::vector<Level> bases(body.shape.cols + kPadding);
   std::vector<TokenFrame<Level>> tokens;
   for (std::size_t t = 0; t < frames.size(); ++t) {
-    tokens.push_back(tokenize_frame(frames[t], state.codec, predictor, bases, symbols + t * stride,
+    tokens.push_back(tokenize_frame(frames[t], codec, predictor, bases, symbols + t * stride,
                                     all_direct ? nullptr : levels + t * stride));
   }
   const std::size_t frame_words = (pixels / kLanes / streams + 2) * kGroupWords<Level>;
@@ -107,6 +109,7 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
   const auto strip_rows =
       static_cast<std::uint32_t>(std::clamp<std::size_t>(kStripPixels / cols, 1, tile.rows));
   RowPredictor predictor(tile, state, payload.group);
+  const RowCodec codec(state.codec, tile.dtype);
   StreamDecoder decoder(*state.tables, state.setup.levels.level_bits,
                         std::span(payload.streams).first(payload.group.streams));
   for (const MutableFrameView& frame : frames) {
@@ -125,7 +128,8 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
       const auto complete = last_strip ? tile.rows : static_cast<std::uint32_t>(whole * kLanes / cols);
       for (std::uint32_t r = written_rows; r < complete; ++r) {
         predictor.learn_row(r, levels + r * cols);
-        write_row(state, levels + r * cols, r, frame);
+        codec.values_of_row(levels + r * cols, cols, frame.row(r));
+        write_masked(state, r, frame);
       }
       written_rows = complete;
     }

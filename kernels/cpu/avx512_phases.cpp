@@ -5,6 +5,7 @@
 
 #include "kernels/cpu/avx512_lanes.hpp"
 #include "kernels/cpu/avx512_phase_rows.hpp"
+#include "kernels/cpu/avx512_row_codec.hpp"
 #include "kernels/cpu/phase_levels.hpp"
 
 // From here on this file's own functions are compiled for AVX-512; what the headers above define is not.
@@ -15,6 +16,8 @@ namespace ff::kernels::cpu::avx512 {
 namespace {
 
 struct Rows {
+  using Codec = RowCodec;
+
   template <typename Level>
   static void split(const Level* row, std::size_t cols, Level* even, Level* odd) noexcept {
     split_row(row, cols, even, odd);
@@ -56,8 +59,8 @@ struct CodedFrame {
 
 template <typename Level>
 void tokenize_frame(PhaseWalk& walk, PhaseRows& rows, PredictorState& state, const FrameMix& mixes,
-                    const FrameView& frame, const CodedFrame<Level>& out) {
-  FrameSplitter<Level, Rows> splitter(walk, state.codec, frame, out.levels);
+                    const RowCodec& codec, const FrameView& frame, const CodedFrame<Level>& out) {
+  FrameSplitter<Level, Rows> splitter(walk, codec, frame, out.levels);
   const BatchBuffers<Level> buffers(walk.width_max());
   const bool whole = walk.levels() > 1;
   if (whole) splitter.split_whole();
@@ -90,6 +93,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::B
   PredictorState& state = *body.predictor;
   PhaseWalk walk(body.shape, state);
   PhaseRows rows(state, coding.group);
+  const RowCodec codec(state.codec, body.shape.dtype);
   const PhaseSetup& setup = state.setup.phases;
   const std::size_t stride =
       std::max(walk.positions(state.frames == 0 ? setup.key_levels : setup.later_levels),
@@ -102,7 +106,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::B
   for (std::size_t t = 0; t < frames.size(); ++t) {
     walk.begin_frame();
     coded.push_back({symbols + stride * t, levels + stride * t, walk.positions(walk.levels())});
-    tokenize_frame(walk, rows, state, coding.mixes[t], frames[t], coded.back());
+    tokenize_frame(walk, rows, state, coding.mixes[t], codec, frames[t], coded.back());
     if (counts) counts->add(coded.back().symbols, coded.back().positions);
   }
   if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables());
@@ -126,7 +130,8 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
   PhaseWalk walk(tile, state);
   PhaseRows rows(state, payload.group);
   const BatchBuffers<Level> buffers(walk.width_max());
-  FrameJoiner<Level, Rows> joiner(state, tile, walk.width_max());
+  const RowCodec codec(state.codec, tile.dtype);
+  FrameJoiner<Level, Rows> joiner(state, codec, tile, walk.width_max());
   StreamDecoder decoder(*state.tables, state.setup.levels.level_bits,
                         std::span(payload.streams).first(payload.group.streams));
   for (std::size_t t = 0; t < frames.size(); ++t) {

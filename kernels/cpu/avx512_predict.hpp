@@ -57,7 +57,7 @@ class RowPredictor {
   GroupSetup group_;
   ContextEntries entries_;
   const std::uint8_t* mask_ = nullptr;
-  std::vector<std::uint16_t> vertical_, keys_, expected_;
+  LineVector vertical_, keys_, expected_;
 };
 
 }  // namespace ff::kernels::cpu::avx512

@@ -7,6 +7,8 @@
 
 template <typename Level>
 struct HalfRows {
+  using Codec = LevelCodec;
+
   static void split(const Level* row, std::size_t cols, Level* even, Level* odd) noexcept {
     for (std::size_t i = 0; i < cols / 2; ++i) {
       even[i] = row[2 * i];
@@ -119,7 +121,7 @@ Status decode_phases_typed(TileState::Body& body, const PredictedPayload& payloa
   PhaseWalk walk(body.shape, state);
   PhaseRows<Level> rows(state, payload.group);
   const BatchBuffers<Level> buffers(walk.width_max());
-  FrameJoiner<Level, HalfRows<Level>> joiner(state, body.shape, walk.width_max());
+  FrameJoiner<Level, HalfRows<Level>> joiner(state, state.codec, body.shape, walk.width_max());
   StreamDecoders<Level> decoder(state, payload);
   for (std::size_t t = 0; t < frames.size(); ++t) {
     walk.begin_frame();

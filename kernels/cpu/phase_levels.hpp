@@ -8,7 +8,7 @@
 //
 // `Level` is uint16_t or uint32_t. `Rows` has two functions for whole rows of one instruction set: split(row, cols, even,
 // odd) takes every other element and may write up to the next multiple of 32 of each half; join(even, odd, cols, row) is
-// the way back and writes no more than `cols`.
+// the way back and writes no more than `cols`. Rows::Codec maps pixels and levels: a LevelCodec, or what takes its place.
 #pragma once
 
 #include <algorithm>
@@ -76,8 +76,8 @@ class UpperLevels {
 };
 
 /// True where a row of pixels is a row of levels as it lies.
-template <typename Level>
-[[nodiscard]] bool pixels_are_levels(const LevelCodec& codec, const FrameShape& shape) noexcept {
+template <typename Level, typename Codec>
+[[nodiscard]] bool pixels_are_levels(const Codec& codec, const FrameShape& shape) noexcept {
   return codec.identity() && dtype_bytes(shape.dtype) == sizeof(Level);
 }
 
@@ -86,7 +86,8 @@ template <typename Level, typename Rows>
 class FrameSplitter {
  public:
   /// `levels` holds all positions of the frame.
-  FrameSplitter(const PhaseWalk& walk, const LevelCodec& codec, const FrameView& frame, Level* levels)
+  FrameSplitter(const PhaseWalk& walk, const typename Rows::Codec& codec, const FrameView& frame,
+                Level* levels)
       : codec_(codec),
         frame_(frame),
         levels_of_frame_(walk.levels()),
@@ -129,7 +130,7 @@ class FrameSplitter {
     return levels_ + row_at_[plane][y];
   }
 
-  const LevelCodec& codec_;
+  const typename Rows::Codec& codec_;
   const FrameView& frame_;
   unsigned levels_of_frame_;
   Level* levels_;
@@ -142,8 +143,10 @@ class FrameSplitter {
 template <typename Level, typename Rows>
 class FrameJoiner {
  public:
-  FrameJoiner(const PredictorState& state, const FrameShape& tile, std::size_t width_max)
+  FrameJoiner(const PredictorState& state, const typename Rows::Codec& codec, const FrameShape& tile,
+              std::size_t width_max)
       : state_(state),
+        codec_(codec),
         tile_(tile),
         slot_(kBatchRows * width_max),
         memory_(std::make_unique_for_overwrite<Level[]>(kSlots * slot_)),
@@ -177,14 +180,15 @@ class FrameJoiner {
   static constexpr std::size_t kSlots = 8;  // turns that are kept: more than kPhaseStateLag
 
   void write(std::uint32_t row, const Level* even, const Level* odd, const MutableFrameView& frame) noexcept {
-    const bool straight = pixels_are_levels<Level>(state_.codec, tile_);
+    const bool straight = pixels_are_levels<Level>(codec_, tile_);
     Level* levels = straight ? reinterpret_cast<Level*>(frame.row(row)) : row_.data();
     Rows::join(even, odd, tile_.cols, levels);
-    if (!straight) state_.codec.values_of_row(levels, tile_.cols, frame.row(row));
+    if (!straight) codec_.values_of_row(levels, tile_.cols, frame.row(row));
     write_masked(state_, row, frame);
   }
 
   const PredictorState& state_;
+  const typename Rows::Codec& codec_;
   FrameShape tile_;
   unsigned levels_ = 1;
   std::size_t slot_;

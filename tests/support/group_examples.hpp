@@ -166,7 +166,7 @@ inline bool same_state(kernels::TileState& a, kernels::TileState& b) {
     return p.frames == q.frames && x.cells->last_value == y.cells->last_value &&
            std::equal(p.mean.begin(), p.mean.begin() + static_cast<std::ptrdiff_t>(cells), q.mean.begin());
   }
-  const auto equal = [&](const std::vector<std::uint16_t>& u, const std::vector<std::uint16_t>& v) {
+  const auto equal = [&](const kernels::LineVector& u, const kernels::LineVector& v) {
     return u.size() == v.size() &&
            (u.empty() || std::memcmp(u.data(), v.data(), left.shape.pixels() * 2) == 0);
   };

@@ -36,8 +36,8 @@ std::size_t allocation_bound(const Result<BlockHeader>& header, std::size_t inpu
 struct Outcome {
   bool ok = false;
   Errc code{};
-  Bytes pixels;                     ///< where all were decoded, matching their CRC or not
-  std::vector<std::uint16_t> mean;  ///< the state after it
+  Bytes pixels;     ///< where all were decoded, matching their CRC or not
+  LineVector mean;  ///< the state after it
 
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
