@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "agent/encode/tile_coder.hpp"
+#include "agent/ingest/pool_keeper.hpp"
 #include "common/base/frame_pool.hpp"
 #include "common/base/units.hpp"
 #include "kernels/codec.hpp"
@@ -172,7 +173,8 @@ MemoryBound memory_bound(const AgentConfig& config) {
   MemoryBound bound;
   if (!plan.ok()) return bound;
   const std::uint64_t slots = config.pool_frames != 0 ? config.pool_frames : pool_slots_for(*plan, 1);
-  bound.pool_bytes = FramePool::file_bytes(static_cast<std::uint32_t>(slots), config.frame_bytes_max);
+  bound.pool_bytes =
+      FramePool::file_bytes(static_cast<std::uint32_t>(slots), config.frame_bytes_max + kUserDataRoomBytes);
   bound.state_bytes = 10 * config.frame_bytes_max;
   // Blocks of at most group_pixels_max pixels of 4 bytes: one being written and one being handed over, per
   // worker.

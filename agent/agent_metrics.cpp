@@ -50,6 +50,12 @@ AgentMetrics::AgentMetrics(service::Metrics& m)
       frames_coded(m.counter("frames_coded_total", "Frames whose tiles are all coded.")),
       blocks(m.counter("blocks_total", "Blocks coded.")),
       coded_bytes(m.counter("coded_bytes_total", "Bytes of the blocks.")),
+      frames_recovered(
+          m.counter("frames_recovered_total", "Frames found in the pool of a killed run and taken.")),
+      frames_forsaken(
+          m.counter("frames_forsaken_total", "Frames found there that belong to no open series.")),
+      spool_damage(
+          m.counter("spool_damage_total", "Damaged or missing places of the spool that were passed.")),
       windows(m.counter("windows_total", "Windows closed.")),
       series_started(m.counter("series_started_total", "Series begun.")),
       series_ended(m.counter("series_ended_total", "Series ended, for whatever reason.")),

@@ -27,6 +27,7 @@
 #include "agent/ingest/series_ingest.hpp"
 #include "agent/ingest/stream_v2_source.hpp"
 #include "agent/spool/send_stage.hpp"
+#include "agent/spool/spool_scan.hpp"
 #include "agent/spool/spool_stage.hpp"
 #include "agent/window/window_stage.hpp"
 #include "common/base/clock.hpp"
@@ -97,6 +98,7 @@ class Pipeline {
 
  private:
   Status open();
+  Status look_back(transport::SegmentReader& reader);
   void start_threads();
   void stop_threads();
   void ingest_loop();
@@ -136,6 +138,7 @@ class Pipeline {
   Error failure_;
 
   std::unique_ptr<AgentJournal> journal_;
+  std::vector<RecoveredSeries> recovered_;
   std::unique_ptr<FrameSource> source_;
   std::unique_ptr<PoolKeeper> pool_;
   std::unique_ptr<SeriesIngest> ingest_;
@@ -149,7 +152,8 @@ class Pipeline {
 Status Pipeline::open() {
   if (sodium_init() < 0) return fail(Errc::io_error, "libsodium can't be initialised");
   FF_TRY(check(config_));
-  FF_ASSIGN(journal_, AgentJournal::open(config_.state));
+  const std::filesystem::path pool_folder = config_.pool_path;
+  FF_ASSIGN(journal_, AgentJournal::open(config_.state, pool_folder / (config_.name + ".journal")));
   const std::filesystem::path spool_folder = config_.spool_folder();
   std::error_code error;
   std::filesystem::create_directories(spool_folder, error);
@@ -171,6 +175,7 @@ Status Pipeline::open() {
   pool_ =
       std::make_unique<PoolKeeper>(config_.pool_path, config_.name, config_.memory_max - state_and_queues);
   spool_ = std::make_unique<SpoolStage>(std::move(log), *journal_, metrics_);
+  FF_TRY(look_back(*reader));
   send_ = std::make_unique<SendStage>(
       std::move(reader), std::move(link),
       Quarantine(std::filesystem::path(config_.state) / "quarantine", config_.quarantine_bytes_max),
@@ -194,6 +199,20 @@ Status Pipeline::open() {
                                  {"spool_records", send_->outstanding()},
                                  {"spool_bytes", held.bytes},
                                  {"torn_bytes_cut", held.torn_bytes_cut}});
+  return {};
+}
+
+/// What did the run before this one leave behind?
+Status Pipeline::look_back(transport::SegmentReader& reader) {
+  const auto first_stream = static_cast<std::uint32_t>(config_.first_stream);
+  const auto unfinished = journal_->take_unfinished();
+  FF_ASSIGN(const auto spooled, scan_spool(reader, unfinished, first_stream));
+  reader.rewind();
+  for (std::size_t i = 0; i < unfinished.size(); ++i)
+    spool_->take_over(unfinished[i].series.uid, first_stream, spooled[i]);
+  std::uint64_t forsaken = 0;
+  recovered_ = recover_series(unfinished, spooled, pool_->take_salvaged(), first_stream, forsaken);
+  metrics_.frames_forsaken.add(static_cast<double>(forsaken));
   return {};
 }
 
@@ -225,6 +244,7 @@ void Pipeline::start_threads() {
 }
 
 void Pipeline::ingest_loop() {
+  ingest_->recover(std::exchange(recovered_, {}), monotonic_now_ns());
   bool stopping = false;
   while (true) {
     // After the stop signal, what ZeroMQ has already received is taken; when it has nothing, we are done.
@@ -260,6 +280,7 @@ void Pipeline::stop_threads() {
   send_deadline_ns_.store(deadline);
   std::thread watch([&] {  // a spool that stays full must not hold the stop for ever
     while (monotonic_now_ns() < deadline && !spool_done_.load()) std::this_thread::sleep_for(20ms);
+    if (!spool_done_.load()) pool_->leave_for_next_process();
     give_up_.store(true);
   });
   join_with_progress(ingest_thread_, ingest_done_);

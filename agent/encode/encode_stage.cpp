@@ -71,14 +71,16 @@ void EncodeStage::run(std::size_t index) {
     const auto step = static_cast<std::uint32_t>(workers_.size());
     // Streams of few tiles are spread over the workers by starting each stream at another one.
     const auto first = static_cast<std::uint32_t>((index + stream.index()) % workers_.size());
-    for (std::uint32_t tile = first; tile < count; tile += step) encode_tile(worker, **work, tile);
+    for (std::uint32_t tile = first; tile < count; tile += step) encode_tile(worker, *work, tile);
     const auto window = (*work)->window;
-    work->reset();  // the frames' slots are free before the window's record goes out
+    work->reset();
     window->release(out_);
   }
 }
 
-void EncodeStage::encode_tile(Worker& worker, const GroupWork& work, std::uint32_t tile) {
+void EncodeStage::encode_tile(Worker& worker, const std::shared_ptr<const GroupWork>& shared,
+                              std::uint32_t tile) {
+  const GroupWork& work = *shared;
   StreamWork::Tile& entry = work.window->stream().tiles()[tile];
   if (entry.window != work.group.window) {
     entry.window = work.group.window;
@@ -99,6 +101,7 @@ void EncodeStage::encode_tile(Worker& worker, const GroupWork& work, std::uint32
   work.window->note_block(tile);
   metrics_.blocks.add();
   metrics_.coded_bytes.add(static_cast<double>(record->payload_bytes));
+  record->frames = shared;
   FF_CHECK(out_.push(std::move(*record)));
 }
 

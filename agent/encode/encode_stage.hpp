@@ -49,7 +49,7 @@ class EncodeStage {
   };
 
   void run(std::size_t index);
-  void encode_tile(Worker& worker, const GroupWork& work, std::uint32_t tile);
+  void encode_tile(Worker& worker, const std::shared_ptr<const GroupWork>& work, std::uint32_t tile);
   [[nodiscard]] Result<OutgoingRecord> encode_block(Worker& worker, const GroupWork& work,
                                                     std::uint32_t tile);
 

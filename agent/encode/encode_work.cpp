@@ -202,6 +202,13 @@ OutgoingRecord WindowWork::record() const {
   window.set_frame_count(static_cast<std::uint32_t>(finished_.frames.size()));
   for (const auto& blocks : blocks_per_tile_)
     window.add_groups_per_tile(blocks.load(std::memory_order_relaxed));
+  if (const auto found = stream_->info().earlier.find(finished_.window);
+      found != stream_->info().earlier.end())
+    for (const EarlierBlocks& blocks : found->second) {
+      auto& earlier = *window.add_earlier();
+      earlier.set_epoch(blocks.epoch);
+      for (const std::uint32_t groups : blocks.groups_per_tile) earlier.add_groups_per_tile(groups);
+    }
   const std::uint64_t failed = failed_.load(std::memory_order_relaxed);
   std::uint64_t present = 0;
   for (std::size_t position = 0; position < finished_.frames.size(); ++position) {

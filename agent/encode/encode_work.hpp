@@ -42,6 +42,9 @@ struct OutgoingRecord {
   std::size_t payload_bytes = 0;
   Sha256 payload_sha256{};       ///< of a block
   std::size_t stream_index = 0;  ///< in the series; for the journal
+  /// The frames of a block: they stay in the pool until the block is in the spool, so that a process that is killed
+  /// in between leaves them to the next one.
+  std::shared_ptr<const void> frames = nullptr;
 };
 
 using SpoolQueue = BoundedQueue<OutgoingRecord>;

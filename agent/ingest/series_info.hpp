@@ -3,6 +3,7 @@
 // SeriesInfo: all that is fixed when a series begins, and the items that ingest hands to the window stage.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +17,12 @@
 
 namespace ff::agent {
 
+/// Blocks of a window that an earlier run of the agent left in its spool.
+struct EarlierBlocks {
+  std::uint64_t epoch = 0;
+  std::vector<std::uint32_t> groups_per_tile;
+};
+
 struct StreamInfo {
   std::uint32_t stream = 0;  ///< index in the detector
   std::string channel;
@@ -24,6 +31,9 @@ struct StreamInfo {
   std::vector<std::uint32_t> pixel_mask;  ///< rows x cols or empty; 0 = good
   std::vector<float> flatfield;           ///< rows x cols or empty
   std::optional<double> threshold_energy_ev;
+  bool start_spooled = false;      ///< by an earlier run
+  std::uint64_t first_window = 0;  ///< above 0: an earlier run of the agent has recorded those before
+  std::map<std::uint64_t, std::vector<EarlierBlocks>> earlier;  ///< by window
 };
 
 struct SeriesInfo {
@@ -34,8 +44,7 @@ struct SeriesInfo {
   std::optional<std::uint64_t> images_expected;
   bool start_missing = false;
   std::int64_t started_utc_ns = 0;
-  std::uint64_t first_window = 0;  ///< above 0: continued from an earlier run of the agent
-  bool resumed = false;
+  bool resumed = false;  ///< continued from an earlier run of the agent
   foreframe::wire::SeriesStart said;
 };
 

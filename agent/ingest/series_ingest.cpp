@@ -69,11 +69,16 @@ bool SeriesIngest::is_stray(const SeriesKey& key) const {
   if (announced_ && announced_->key.matches(key)) return false;
   for (const SeriesKey& over : over_)
     if (over.matches(key)) return true;
-  const SeriesKey* current = series_open() ? &current_.info->key : announced_ ? &announced_->key : nullptr;
+  const bool known = series_open() && current_.confirmed;
+  const SeriesKey* current = known ? &current_.info->key : announced_ ? &announced_->key : nullptr;
   return current != nullptr && key.id < current->id;
 }
 
 void SeriesIngest::on_frame(const FrameArrived& frame, const SourceEvent& event) {
+  if (series_open() && contradicts_recovered(frame)) {
+    close(SeriesEnd::NEWER_SERIES);
+    over_.pop_back();  // the same name, another series
+  }
   if (!series_open() || !current_.info->key.matches(frame.key)) {
     if (is_stray(frame.key)) {
       ++current_.stray;
@@ -85,6 +90,7 @@ void SeriesIngest::on_frame(const FrameArrived& frame, const SourceEvent& event)
     if (!series_open() || !current_.info->key.matches(frame.key)) return;
   }
   current_.last_event_ns = event.received_monotonic_ns;
+  current_.confirmed = true;
   if (!accept_number(frame.frame)) return;
   bool readable = true;
   for (std::size_t stream = 0; stream < current_.info->streams.size(); ++stream)
@@ -98,8 +104,6 @@ void SeriesIngest::on_frame(const FrameArrived& frame, const SourceEvent& event)
 
 void SeriesIngest::on_end(const SeriesEnded& end, const SourceEvent& event) {
   announced_.reset();
-  if (!series_open() && journal_.unfinished() && journal_.unfinished()->series.key.matches(end.key))
-    resume_from_journal(event.received_monotonic_ns);
   if (!series_open() || !current_.info->key.matches(end.key)) {
     ++current_.stray;
     metrics_.report(Fault::stray_end, "end of a series that is not open; ignored",
@@ -130,15 +134,7 @@ void SeriesIngest::on_unreadable(const Unreadable& message, const SourceEvent& e
 }
 
 void SeriesIngest::tick(std::int64_t now_monotonic_ns) {
-  if (!series_open()) {
-    // Nobody came back for the series of the last run.
-    if (journal_.unfinished() && current_.last_event_ns == 0) current_.last_event_ns = now_monotonic_ns;
-    if (journal_.unfinished() && now_monotonic_ns - current_.last_event_ns >= options_.idle_timeout.count()) {
-      resume_from_journal(now_monotonic_ns);
-      if (series_open()) close(SeriesEnd::IDLE);
-    }
-    return;
-  }
+  if (!series_open()) return;
   close_if_complete(now_monotonic_ns);
   if (series_open() && now_monotonic_ns - current_.last_event_ns >= options_.idle_timeout.count()) {
     metrics_.report(Fault::series_idle, "nothing came for series.idle_timeout; series closed",

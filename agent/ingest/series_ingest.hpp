@@ -16,6 +16,7 @@
 
 #include "agent/agent_metrics.hpp"
 #include "agent/ingest/pool_keeper.hpp"
+#include "agent/ingest/recovered_series.hpp"
 #include "agent/ingest/series_info.hpp"
 #include "agent/window/agent_journal.hpp"
 
@@ -45,6 +46,9 @@ class SeriesIngest {
   SeriesIngest(SeriesIngestOptions options, PoolKeeper& pool, AgentJournal& journal, AgentMetrics& metrics,
                Out out);
 
+  /// Goes on with what the last run left behind, before the first message: its frames are handed on in order,
+  /// under this run's epoch. All but the last series are closed at once; the last one stays open for its detector.
+  void recover(std::vector<RecoveredSeries> left, std::int64_t now_monotonic_ns);
   void handle(const SourceEvent& event);
   /// Idle time-outs; call at least every 100 ms or so.
   void tick(std::int64_t now_monotonic_ns);
@@ -61,6 +65,7 @@ class SeriesIngest {
     std::uint64_t received = 0, duplicated = 0, stray = 0, unreadable = 0;
     std::int64_t last_event_ns = 0;
     std::int64_t ending_since_ns = 0;  ///< 0: no end message yet
+    bool confirmed = true;             ///< false: recovered, and its detector has not been heard since
   };
 
   void on_start(const SeriesStarted& start, const SourceEvent& event);
@@ -72,8 +77,10 @@ class SeriesIngest {
   void open_from_image(const FrameArrived& frame, const SourceEvent& event);
   [[nodiscard]] Status open(const SeriesStarted& start, const FrameShape& shape, bool start_missing,
                             const SourceEvent& event);
-  [[nodiscard]] bool resume(const SeriesKey& key, const FrameArrived& frame, const SourceEvent& event);
-  void resume_from_journal(std::int64_t now_monotonic_ns);
+  void recover_series(RecoveredSeries& left, std::int64_t now_monotonic_ns);
+  void hand_on_spooled(const RecoveredSeries& left, std::int64_t now_monotonic_ns);
+  void hand_on_pooled(RecoveredSeries& left);
+  [[nodiscard]] bool contradicts_recovered(const FrameArrived& frame) const;
   void amend(const SeriesStarted& start);
   void close(foreframe::wire::SeriesEnd::Reason reason);
   void close_if_complete(std::int64_t now_monotonic_ns);

@@ -33,7 +33,9 @@ const ChannelPixels* find_channel(const FrameArrived& frame, const SeriesInfo& s
 
 /// Notes the number as seen. False, counted, for numbers that can't be and for numbers that were.
 bool SeriesIngest::accept_number(std::uint64_t frame) {
-  const std::uint64_t first = current_.info->first_window * current_.info->plan.window_frames;
+  std::uint64_t first = 0;
+  for (const StreamInfo& stream : current_.info->streams)
+    first = std::max(first, stream.first_window * current_.info->plan.window_frames);
   const bool beyond = current_.images_expected ? frame >= *current_.images_expected : false;
   if (beyond || frame > std::max<std::uint64_t>(current_.seen.size(), first) + options_.frame_jump_max) {
     ++current_.unreadable;
@@ -103,6 +105,7 @@ bool SeriesIngest::take_channel(std::size_t stream_index, const FrameArrived& fr
   header.detector_time_ns = frame.detector_time_ns;
   header.received_utc_ns = event.received_utc_ns;
   header.received_monotonic_ns = event.received_monotonic_ns;
+  held->frame.keep_user_data(frame.user_data);
   held->frame.commit();
   metrics_.frames_received.add();
   metrics_.frames_raw_bytes.add(static_cast<double>(stream.shape.bytes()));

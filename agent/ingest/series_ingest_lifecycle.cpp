@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A series from its first message to its last: opened, continued from an earlier run, amended, closed. Which
-// message does which is decided in series_ingest.cpp.
+// A series from its first message to its last: opened, amended, closed. Which message does which is decided in
+// series_ingest.cpp; what an earlier run left behind is taken up in series_ingest_recover.cpp.
 #include <algorithm>
 
 #include "agent/ingest/series_ingest.hpp"
@@ -63,10 +63,6 @@ Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, b
   const std::vector<std::string> channels =
       start.channels.empty() ? std::vector<std::string>{""} : start.channels;
   FF_TRY(check_shape(shape, channels.size(), options_.frame_bytes_max));
-  if (journal_.unfinished()) {
-    resume_from_journal(event.received_monotonic_ns);
-    if (series_open()) close(SeriesEnd::NEWER_SERIES);
-  }
   auto info = std::make_shared<SeriesInfo>();
   FF_ASSIGN(info->plan, plan_windows(options_.limits, shape, channels.size(), start.frame_time_s,
                                      start.said.detector().description()));
@@ -95,8 +91,8 @@ Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, b
   }
   const std::uint64_t slots = options_.pool_frames != 0 ? options_.pool_frames * channels.size()
                                                         : pool_slots_for(info->plan, channels.size());
-  FF_TRY(pool_.prepare(slots, shape.bytes(), kPoolPatience));
-  // The uid is on disk before the first frame is in memory.
+  FF_TRY(pool_.prepare(slots, shape.bytes() + kUserDataRoomBytes, kPoolPatience));
+  // The uid is written down before the first frame is taken.
   FF_TRY(journal_.begin_series(journalled));
 
   current_ = {};
@@ -121,7 +117,6 @@ Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, b
 }
 
 void SeriesIngest::open_from_image(const FrameArrived& frame, const SourceEvent& event) {
-  if (!series_open() && resume(frame.key, frame, event)) return;
   if (series_open()) {
     if (current_.ending_since_ns == 0)
       metrics_.report(Fault::end_missing,
@@ -173,62 +168,6 @@ void SeriesIngest::amend(const SeriesStarted& start) {
   if (start.images_expected.value_or(0) >= current_.seen.size() && start.images_expected.value_or(0) > 0)
     current_.images_expected = start.images_expected;
   out_(SeriesAmended{info});
-}
-
-// ---------------------------------------------------------------- go on with the last run's
-
-/// Goes on with the series that the last run left open.
-void SeriesIngest::resume_from_journal(std::int64_t now_monotonic_ns) {
-  const auto unfinished = journal_.unfinished();
-  journal_.forget_unfinished();
-  auto info = std::make_shared<SeriesInfo>();
-  info->uid = unfinished->series.uid;
-  info->key = unfinished->series.key;
-  info->plan = unfinished->series.plan;
-  info->images_expected = unfinished->series.images_expected;
-  info->started_utc_ns = utc_now_ns();
-  info->first_window = unfinished->windows_spooled;
-  info->resumed = true;
-  std::size_t frame_bytes = 0;
-  for (const JournalledStream& journalled : unfinished->series.streams) {
-    StreamInfo stream;
-    stream.stream = options_.first_stream + static_cast<std::uint32_t>(info->streams.size());
-    stream.channel = journalled.channel;
-    stream.shape = journalled.shape;
-    stream.sentinels =
-        options_.sentinels.empty() ? usual_sentinels(journalled.shape.dtype) : options_.sentinels;
-    frame_bytes = std::max(frame_bytes, stream.shape.bytes());
-    info->streams.push_back(std::move(stream));
-  }
-  const Status ready =
-      pool_.prepare(pool_slots_for(info->plan, info->streams.size()), frame_bytes, kPoolPatience);
-  if (!ready.ok()) {
-    service::log_warning(
-        "series of the last run can't be continued",
-        {{"series", info->uid.to_string()}, {"why", std::string_view(ready.error().message)}});
-    return;
-  }
-  metrics_.report(Fault::series_resumed,
-                  "the last run left a series open; going on with it under the same uid",
-                  {{"series", info->uid.to_string()},
-                   {"detector_series", info->key.id},
-                   {"windows_done", info->first_window},
-                   {"epoch", journal_.epoch()}});
-  current_ = {};
-  current_.images_expected = info->images_expected.value_or(0) > 0 ? info->images_expected : std::nullopt;
-  current_.last_event_ns = now_monotonic_ns;
-  current_.info = info;
-  metrics_.pool_slots.set(pool_.slots());
-  out_(SeriesOpened{info});
-}
-
-bool SeriesIngest::resume(const SeriesKey& key, const FrameArrived& frame, const SourceEvent& event) {
-  const auto unfinished = journal_.unfinished();
-  if (!unfinished || !unfinished->series.key.matches(key)) return false;
-  const auto shape = start_from(frame).shape;
-  if (shape && *shape != unfinished->series.streams[0].shape) return false;
-  resume_from_journal(event.received_monotonic_ns);
-  return series_open();
 }
 
 // ---------------------------------------------------------------- close

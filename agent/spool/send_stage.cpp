@@ -76,7 +76,9 @@ Result<bool> SendStage::send_next() {
   if (!next_) {
     auto read = spool_->next();
     if (!read.ok()) {
-      if (read.error().code != Errc::out_of_range) return std::move(read).error();
+      const Errc code = read.error().code;
+      if (code != Errc::out_of_range && code != Errc::crc_mismatch) return std::move(read).error();
+      metrics_.spool_damage.add();
       service::log_error("spool lost records before they were sent",
                          {{"why", std::string_view(read.error().message)}});
       return true;

@@ -8,19 +8,24 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <functional>
+#include <set>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <nlohmann/json.hpp>
 
 #include "common/base/clock.hpp"
+#include "common/service/logging.hpp"
 
 namespace ff::agent {
 namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kJournalVersion = 1;
+constexpr int kJournalVersion = 2;
+constexpr auto kRetryPause = std::chrono::milliseconds(100);
+constexpr std::size_t kProgressBytes = 16;  // per stream
 
 Error os_error(const std::string& what) {
   const int code = errno;
@@ -85,97 +90,253 @@ JournalledSeries series_from(const Json& json) {
   return series;
 }
 
+struct Contents {
+  std::uint64_t epoch = 0, version = 0;
+  std::vector<JournalledSeries> series;
+};
+
+/// Throws as series_from() does.
+Contents contents_from(const Json& json) {
+  Contents contents;
+  contents.epoch = json.at("epoch").get<std::uint64_t>();
+  contents.version = json.value("version_in_epoch", std::uint64_t{0});
+  const Json& series = json.contains("series") ? json.at("series") : Json::array();
+  if (series.is_object()) contents.series.push_back(series_from(series));  // version 1 knew one at most
+  if (series.is_array())
+    for (const Json& entry : series) contents.series.push_back(series_from(entry));
+  return contents;
+}
+
+Result<std::optional<Contents>> read_contents(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  if (!file) return std::optional<Contents>{};
+  const Json json = Json::parse(file, nullptr, false);
+  try {
+    const int version = json.at("version").get<int>();
+    if (version < 1 || version > kJournalVersion)
+      return fail(Errc::unsupported_version, path.string() + " is of another version of the agent");
+    return std::optional(contents_from(json));
+  } catch (const std::exception& damage) {
+    return fail(Errc::malformed, path.string() + " is damaged (" + damage.what() +
+                                     "); move it away to start afresh, what is spooled is still sent");
+  }
+}
+
+Status write_text(const std::filesystem::path& path, const std::string& text) {
+  std::ofstream file(path, std::ios::trunc);
+  file << text << '\n';
+  file.flush();
+  if (!file) return os_error(path.string() + " can't be written");
+  return {};
+}
+
 }  // namespace
 
-Result<std::unique_ptr<AgentJournal>> AgentJournal::open(const std::filesystem::path& folder) {
+Result<std::unique_ptr<AgentJournal>> AgentJournal::open(const std::filesystem::path& folder,
+                                                         std::filesystem::path quick_copy) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error)
     return fail(Errc::io_error, "agent.state " + folder.string() + " can't be made: " + error.message());
-  std::unique_ptr<AgentJournal> journal(new AgentJournal(folder));
+  if (!quick_copy.empty()) std::filesystem::create_directories(quick_copy.parent_path(), error);
+  std::unique_ptr<AgentJournal> journal(new AgentJournal(folder, std::move(quick_copy)));
   journal->lock_fd_ = ::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (journal->lock_fd_ < 0) return os_error((folder / "lock").string() + " can't be opened");
   if (flock(journal->lock_fd_, LOCK_EX | LOCK_NB) != 0)
     return fail(Errc::refused,
                 "another agent holds agent.state " + folder.string() + "; give each agent its own");
-  journal->progress_fd_ = ::open((folder / "progress").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (journal->progress_fd_ < 0) return os_error((folder / "progress").string() + " can't be opened");
   FF_TRY(journal->load());
   const auto now_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(utc_now_ns(), 0) / 1'000'000);
   journal->epoch_ = std::max(now_ms, journal->epoch_ + 1);
-  FF_TRY(journal->store());
+  FF_TRY(journal->store(journal->text()));
+  const Status copied = journal->write_quick_copy(journal->text());
+  if (!copied.ok()) return copied.error();
+  journal->writer_ = std::thread([raw = journal.get()] { raw->run(); });
   return journal;
 }
 
 AgentJournal::~AgentJournal() {
-  if (progress_fd_ >= 0) close(progress_fd_);
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  if (writer_.joinable()) writer_.join();
+  for (const auto& [uid, fd] : progress_fds_) close(fd);
   if (lock_fd_ >= 0) close(lock_fd_);
 }
 
+/// The quick copy is the newer one where it is of the same run; after a reboot it is gone.
 Status AgentJournal::load() {
-  const auto path = folder_ / "journal.json";
-  std::ifstream file(path);
-  if (!file) return {};
-  const Json json = Json::parse(file, nullptr, false);
-  try {
-    if (json.at("version").get<int>() != kJournalVersion)
-      return fail(Errc::unsupported_version, path.string() + " is of another version of the agent");
-    epoch_ = json.at("epoch").get<std::uint64_t>();
-    if (json.contains("series")) {
-      open_series_ = series_from(json.at("series"));
-      unfinished_ = Unfinished{*open_series_, read_progress(open_series_->streams.size())};
-    }
-  } catch (const std::exception& damage) {
-    return fail(Errc::malformed, path.string() + " is damaged (" + damage.what() +
-                                     "); move it away to start afresh, what is spooled is still sent");
+  FF_ASSIGN(const auto stored, read_contents(folder_ / "journal.json"));
+  Contents last = stored.value_or(Contents{});
+  if (!quick_copy_.empty()) {
+    auto quick = read_contents(quick_copy_);
+    if (!quick.ok())
+      service::log_warning("quick copy of the journal is left out", {{"why", quick.error().message}});
+    else if (quick->has_value() && (*quick)->epoch == last.epoch && (*quick)->version >= last.version)
+      last = std::move(**quick);
+  }
+  epoch_ = last.epoch;
+  std::set<std::string> progress_files;
+  for (JournalledSeries& series : last.series) {
+    open_.push_back({series, std::vector<bool>(series.streams.size()), 0});
+    progress_files.insert(progress_path(series.uid).filename().string());
+    std::vector<StreamProgress> progress = read_progress(series);
+    unfinished_.push_back({std::move(series), std::move(progress)});
+  }
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(folder_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("progress") && !progress_files.contains(name))
+      std::filesystem::remove(entry.path(), ignored);
   }
   return {};
 }
 
-std::uint64_t AgentJournal::read_progress(std::size_t streams) const {
-  std::uint64_t least = UINT64_MAX;
-  for (std::size_t stream = 0; stream < streams; ++stream) {
-    std::byte raw[8] = {};
-    const ssize_t got = pread(progress_fd_, raw, sizeof raw, static_cast<off_t>(stream * sizeof raw));
-    least = std::min(least, got == 8 ? load_le<std::uint64_t>(raw) : 0);
-  }
-  return least == UINT64_MAX ? 0 : least;
+std::filesystem::path AgentJournal::progress_path(const Uuid& uid) const {
+  return folder_ / ("progress." + uid.to_string());
 }
 
-Status AgentJournal::store() {
-  Json json{{"version", kJournalVersion}, {"epoch", epoch_}};
-  if (open_series_) json["series"] = to_json(*open_series_);
-  const auto path = folder_ / "journal.json", part = folder_ / "journal.json.part";
-  {
-    std::ofstream file(part, std::ios::trunc);
-    file << json.dump(1) << '\n';
-    file.flush();
-    if (!file) return os_error(part.string() + " can't be written");
+std::vector<StreamProgress> AgentJournal::read_progress(const JournalledSeries& series) const {
+  std::vector<StreamProgress> progress(series.streams.size());
+  const int fd = ::open(progress_path(series.uid).c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return progress;
+  for (std::size_t stream = 0; stream < progress.size(); ++stream) {
+    std::byte raw[kProgressBytes] = {};
+    const ssize_t got = pread(fd, raw, sizeof raw, static_cast<off_t>(stream * sizeof raw));
+    if (got == static_cast<ssize_t>(sizeof raw))
+      progress[stream] = {load_le<std::uint64_t>(raw), load_le<std::uint64_t>(raw + 8)};
   }
+  close(fd);
+  return progress;
+}
+
+std::string AgentJournal::text() const {
+  Json json{{"version", kJournalVersion}, {"epoch", epoch_}, {"version_in_epoch", version_}};
+  json["series"] = Json::array();
+  for (const OpenSeries& open : open_) json["series"].push_back(to_json(open.series));
+  return json.dump(1);
+}
+
+Status AgentJournal::store(const std::string& text) {
+  const auto path = folder_ / "journal.json", part = folder_ / "journal.json.part";
+  FF_TRY(write_text(part, text));
   FF_TRY(sync_path(part, O_RDONLY));
   if (std::rename(part.c_str(), path.c_str()) != 0) return os_error(path.string() + " can't be replaced");
   return sync_path(folder_, O_RDONLY | O_DIRECTORY);
 }
 
+Status AgentJournal::write_quick_copy(const std::string& text) {
+  if (quick_copy_.empty()) return {};
+  const std::filesystem::path part = quick_copy_.string() + ".part";
+  FF_TRY(write_text(part, text));
+  if (std::rename(part.c_str(), quick_copy_.c_str()) != 0)
+    return os_error(quick_copy_.string() + " can't be replaced");
+  return {};
+}
+
+/// Brings every change to the disk, again and again until the disk takes it.
+void AgentJournal::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [&] { return stopping_ || version_stored_ < version_; });
+    if (version_stored_ >= version_) return;
+    const std::string contents = text();
+    const std::uint64_t version = version_;
+    const std::vector<Uuid> over = std::exchange(over_, {});
+    lock.unlock();
+    const Status stored = store(contents);
+    for (const Uuid& uid : over) remove_progress(uid);
+    lock.lock();
+    if (stored.ok()) {
+      version_stored_ = version;
+      trouble_.reset();
+    } else {
+      trouble_ = stored.error();
+      if (stopping_) return;
+      wake_.wait_for(lock, kRetryPause, [&] { return stopping_; });
+    }
+    wake_.notify_all();
+  }
+}
+
+/// Called with the mutex held.
+void AgentJournal::changed() {
+  ++version_;
+  const Status copied = write_quick_copy(text());
+  if (!copied.ok())
+    service::log_warning("quick copy of the journal can't be written", {{"why", copied.error().message}});
+  wake_.notify_all();
+}
+
 Status AgentJournal::begin_series(const JournalledSeries& series) {
-  std::lock_guard lock(mutex_);
-  if (ftruncate(progress_fd_, 0) != 0) return os_error("progress can't be reset");
-  open_series_ = series;
-  return store();
+  {
+    std::lock_guard lock(mutex_);
+    open_.push_back({series, std::vector<bool>(series.streams.size()), version_ + 1});
+    changed();
+  }
+  return quick_copy_.empty() ? wait_durable(series.uid, std::chrono::seconds(30)) : Status{};
 }
 
-Status AgentJournal::end_series() {
-  std::lock_guard lock(mutex_);
-  open_series_.reset();
-  return store();
+Status AgentJournal::wait_durable(const Uuid& uid, std::chrono::nanoseconds patience) {
+  std::unique_lock lock(mutex_);
+  std::uint64_t wanted = 0;
+  for (const OpenSeries& open : open_)
+    if (open.series.uid == uid) wanted = open.since_version;
+  const bool stored = wake_.wait_for(lock, patience, [&] { return version_stored_ >= wanted || stopping_; });
+  if (stored && version_stored_ >= wanted) return {};
+  return fail(Errc::timed_out, "the journal in " + folder_.string() + " can't be stored" +
+                                   (trouble_ ? ": " + trouble_->message : ""));
 }
 
-void AgentJournal::note_progress(std::size_t stream_index, std::uint64_t windows) noexcept {
-  std::byte raw[8];
-  store_le(raw, windows);
-  // A failed write only makes a later restart count more frames as lost than were.
+void AgentJournal::end_stream(const Uuid& uid, std::size_t stream_index) {
+  std::lock_guard lock(mutex_);
+  for (OpenSeries& open : open_) {
+    if (!(open.series.uid == uid) || stream_index >= open.stream_ended.size()) continue;
+    open.stream_ended[stream_index] = true;
+    if (std::ranges::all_of(open.stream_ended, std::identity{})) return drop(uid);
+  }
+}
+
+void AgentJournal::give_up(const Uuid& uid) {
+  std::lock_guard lock(mutex_);
+  drop(uid);
+}
+
+/// Called with the mutex held.
+void AgentJournal::drop(const Uuid& uid) {
+  std::erase_if(open_, [&](const OpenSeries& open) { return open.series.uid == uid; });
+  over_.push_back(uid);
+  changed();
+}
+
+void AgentJournal::remove_progress(const Uuid& uid) {
+  std::lock_guard lock(progress_mutex_);
+  if (const auto found = progress_fds_.find(uid); found != progress_fds_.end()) {
+    close(found->second);
+    progress_fds_.erase(found);
+  }
+  std::error_code ignored;
+  std::filesystem::remove(progress_path(uid), ignored);
+}
+
+std::vector<AgentJournal::Unfinished> AgentJournal::take_unfinished() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(unfinished_, {});
+}
+
+void AgentJournal::note_progress(const Uuid& uid, std::size_t stream_index,
+                                 const StreamProgress& progress) noexcept {
+  std::lock_guard lock(progress_mutex_);
+  auto [entry, is_new] = progress_fds_.try_emplace(uid, -1);
+  if (is_new) entry->second = ::open(progress_path(uid).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  std::byte raw[kProgressBytes];
+  store_le(raw, progress.windows);
+  store_le(raw + 8, progress.offset);
+  // A failed write only makes a later restart look through more of the spool.
   [[maybe_unused]] const ssize_t written =
-      pwrite(progress_fd_, raw, sizeof raw, static_cast<off_t>(stream_index * sizeof raw));
+      pwrite(entry->second, raw, sizeof raw, static_cast<off_t>(stream_index * sizeof raw));
 }
 
 }  // namespace ff::agent

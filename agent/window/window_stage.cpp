@@ -52,12 +52,12 @@ void WindowStage::open(const SeriesOpened& opened) {
     options.reorder_frames = series.plan.reorder_frames;
     options.group_latency_ns = options_.group_latency_ns;
     options.reorder_time_ns = options_.reorder_time_ns;
-    options.first_window = series.first_window;
+    options.first_window = series.streams[index].first_window;
     Stream stream;
     stream.work = std::move(*work);
     stream.builder = std::make_unique<WindowBuilder>(options);
     // A series continued from an earlier run has its start record in that run's epoch.
-    if (!series.resumed) FF_CHECK(out_.push(stream.work->start_record(series)));
+    if (!stream.work->info().start_spooled) FF_CHECK(out_.push(stream.work->start_record(series)));
     streams_.push_back(std::move(stream));
   }
 }
@@ -75,7 +75,7 @@ void WindowStage::close(const SeriesClosed& closed) {
     const std::uint64_t seen = stream.builder->seen_end();
     const std::uint64_t announced =
         std::min(closed.images_expected.value_or(0), seen + options_.frames_beyond_max);
-    const std::uint64_t begun = stream.work->series().first_window * stream.work->series().plan.window_frames;
+    const std::uint64_t begun = stream.work->info().first_window * stream.work->series().plan.window_frames;
     const std::uint64_t frames_expected = std::max({announced, seen, begun});
     stream.builder->finish(frames_expected,
                            [&](WindowOutput output) { take_output(stream, std::move(output)); });

@@ -83,6 +83,13 @@ struct SegmentGap {
   std::uint64_t next_offset = 0;  ///< equal to first_offset: not known yet how far it reaches
 };
 
+/// The beginning of a record's value.
+struct SegmentGlance {
+  std::uint64_t offset = 0;
+  std::uint64_t value_bytes = 0;  ///< of the whole value
+  Payload beginning;
+};
+
 /// A named reader with a durable cursor, one per name at a time (file lock); or a follower without either.
 class SegmentReader {
  public:
@@ -99,6 +106,11 @@ class SegmentReader {
   [[nodiscard]] Result<std::optional<SegmentRecord>> next();
   /// What the last out_of_range or crc_mismatch of next() was about.
   [[nodiscard]] SegmentGap last_gap() const;
+  /// As next(), but reads at most `bytes_max` of the value, and not the rest: for walks by headers. The body's
+  /// CRC is not checked.
+  [[nodiscard]] Result<std::optional<SegmentGlance>> glance(std::size_t bytes_max);
+  /// The next call reads the record `offset`, wherever the cursor is. Cost: the headers of one segment.
+  void seek(std::uint64_t offset);
   /// Offset of the record that next() looks for.
   [[nodiscard]] std::uint64_t next_offset() const;
   /// Starts again at the committed cursor.

@@ -294,6 +294,27 @@ Result<std::optional<SegmentRecord>> SegmentReader::next() {
 }
 
 SegmentGap SegmentReader::last_gap() const { return body_->here.gap; }
+
+Result<std::optional<SegmentGlance>> SegmentReader::glance(std::size_t bytes_max) {
+  LogPlace& here = body_->here;
+  FF_ASSIGN(const auto record, body_->next_header(here));
+  if (!record) return std::optional<SegmentGlance>{};
+  const RecordHeader& header = record->header;
+  std::vector<std::byte> bytes(std::min<std::uint64_t>(header.value_bytes, bytes_max));
+  FF_ASSIGN(
+      const std::size_t got,
+      read_at(here.file.get(), record->position + kRecordHeaderBytes + header.key_bytes, bytes, here.path));
+  bytes.resize(got);
+  here.position = record->end();
+  here.offset = header.offset + 1;
+  return std::optional(SegmentGlance{header.offset, header.value_bytes, Payload::own(std::move(bytes))});
+}
+
+void SegmentReader::seek(std::uint64_t offset) {
+  body_->here = LogPlace{};
+  body_->here.offset = offset;
+}
+
 std::uint64_t SegmentReader::next_offset() const { return body_->here.offset; }
 
 void SegmentReader::rewind() {

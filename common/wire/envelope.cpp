@@ -33,7 +33,8 @@ void write_prefix(std::byte* target, const Prefix& prefix) noexcept {
   store_le(target + 20, prefix.payload_crc);
 }
 
-Result<Prefix> read_prefix(ByteSpan bytes) {
+/// `bytes` may be the beginning only of an envelope of `total_bytes`.
+Result<Prefix> read_prefix(ByteSpan bytes, std::size_t total_bytes) {
   ByteReader reader(bytes);
   const ByteSpan magic = reader.take(4);
   const auto major = reader.read<std::uint8_t>(), minor = reader.read<std::uint8_t>();
@@ -53,12 +54,14 @@ Result<Prefix> read_prefix(ByteSpan bytes) {
     return fail(Errc::too_large, "envelope: header of " + std::to_string(prefix.header_bytes) +
                                      " or payload of " + std::to_string(prefix.payload_bytes) +
                                      " bytes is above the limit");
-  if (reader.rest().size() != std::size_t{prefix.header_bytes} + prefix.payload_bytes)
-    return fail(Errc::truncated, "envelope: prefix promises " +
-                                     std::to_string(std::size_t{prefix.header_bytes} + prefix.payload_bytes) +
-                                     " bytes, " + std::to_string(reader.rest().size()) + " follow");
+  const std::size_t promised = std::size_t{prefix.header_bytes} + prefix.payload_bytes;
+  if (total_bytes != kEnvelopePrefixBytes + promised)
+    return fail(Errc::truncated, "envelope: prefix promises " + std::to_string(promised) + " bytes, " +
+                                     std::to_string(total_bytes - kEnvelopePrefixBytes) + " follow");
   return prefix;
 }
+
+Result<Prefix> read_prefix(ByteSpan bytes) { return read_prefix(bytes, bytes.size()); }
 
 Status check_block(const EnvelopeHeader& header, const foreframe::wire::Block& block) {
   FF_TRY(check_geometry(block.geometry()));
@@ -179,6 +182,21 @@ Result<ParsedEnvelope> parse_envelope(ByteSpan bytes) {
                 "envelope of " + describe(parsed.header) + ": payload CRC differs; bytes changed on the way");
   FF_TRY(check_header(parsed.header, parsed.payload.size()));
   return parsed;
+}
+
+Result<EnvelopeHeader> peek_envelope(ByteSpan beginning, std::uint64_t total_bytes) {
+  FF_ASSIGN(const Prefix prefix, read_prefix(beginning, total_bytes));
+  if (beginning.size() < kEnvelopePrefixBytes + prefix.header_bytes)
+    return fail(Errc::too_large, "envelope: header of " + std::to_string(prefix.header_bytes) +
+                                     " bytes is longer than what was read of it");
+  const ByteSpan head = beginning.subspan(kEnvelopePrefixBytes, prefix.header_bytes);
+  if (crc32c(head) != prefix.header_crc)
+    return fail(Errc::crc_mismatch, "envelope: header CRC differs; bytes changed on the way");
+  EnvelopeHeader header;
+  if (!header.ParseFromArray(head.data(), static_cast<int>(head.size())))
+    return fail(Errc::malformed, "envelope: header is no valid Protobuf message");
+  FF_TRY(check_header(header, prefix.payload_bytes));
+  return header;
 }
 
 std::string describe(const EnvelopeHeader& header) {

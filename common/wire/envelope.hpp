@@ -47,6 +47,11 @@ struct ParsedEnvelope {
 /// Errors: truncated, bad_magic, unsupported_version, too_large, crc_mismatch, malformed.
 [[nodiscard]] Result<ParsedEnvelope> parse_envelope(ByteSpan bytes);
 
+/// The header alone, from the `beginning` of an envelope of `total_bytes`: for walks through many records. The
+/// payload is neither needed nor checked. Errors: as parse_envelope(); too_large: the header is longer than
+/// `beginning` (kEnvelopePrefixBytes + kEnvelopeHeaderBytesMax always suffice).
+[[nodiscard]] Result<EnvelopeHeader> peek_envelope(ByteSpan beginning, std::uint64_t total_bytes);
+
 /// "019a… stream 0 window 12 tile 3 group 0 (sequence 4711)": for logs and errors.
 [[nodiscard]] std::string describe(const EnvelopeHeader& header);
 

@@ -68,9 +68,19 @@ struct IngestBench {
       : folder_(std::move(folder)),
         metrics(registry),
         pool(folder_->path(), "test", 64u << 20),
-        journal(std::move(AgentJournal::open(folder_->path() / "state").value())),
+        journal(std::move(
+            AgentJournal::open(folder_->path() / "state", folder_->path() / "test.journal").value())),
         ingest(std::move(options), pool, *journal, metrics,
-               [this](IngestItem item) { items.push_back(std::move(item)); }) {}
+               [this](IngestItem item) { items.push_back(std::move(item)); }) {
+    // Without a spool: what the journal says is all there is.
+    const auto unfinished = journal->take_unfinished();
+    std::vector<SpooledSeries> spooled(unfinished.size());
+    for (std::size_t i = 0; i < unfinished.size(); ++i)
+      for (const StreamProgress& progress : unfinished[i].progress)
+        spooled[i].streams.push_back({progress.offset > 0, progress.windows, {}});
+    std::uint64_t forsaken = 0;
+    ingest.recover(recover_series(unfinished, spooled, pool.take_salvaged(), 0, forsaken), 1);
+  }
 
   void send(std::vector<std::byte> message, std::int64_t at_ns = 1) {
     ingest.handle(stream_v2_event(std::move(message), at_ns));
@@ -103,13 +113,15 @@ struct IngestBench {
 /// Everything from message to spool, with its threads; the spool's envelopes are read back at the end.
 struct SpoolBench {
   explicit SpoolBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions ingest_options = {},
-                      std::size_t threads = 2, Windowing windowing = {}, kernels::LossBound bound = {})
+                      std::size_t threads = 2, Windowing windowing = {}, kernels::LossBound bound = {},
+                      bool hold_spool = false)
       : folder_(std::move(folder)),
         metrics(registry),
         pool(folder_->path(), "test", 256u << 20),
-        journal(std::move(AgentJournal::open(folder_->path() / "state").value())),
+        journal(std::move(
+            AgentJournal::open(folder_->path() / "state", folder_->path() / "test.journal").value())),
         encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto", bound}, queue, metrics),
-        window(window_options(windowing), partition_count, encode, queue, metrics),
+        window(window_options(windowing, journal->epoch()), partition_count, encode, queue, metrics),
         ingest(std::move(ingest_options), pool, *journal, metrics,
                [this](IngestItem item) { window.handle(std::move(item)); }) {
     transport::SegmentLogOptions options;
@@ -117,14 +129,27 @@ struct SpoolBench {
     std::filesystem::create_directories(options.folder);
     spool = std::make_unique<SpoolStage>(std::move(transport::SegmentLog::open(options).value()), *journal,
                                          metrics);
+    {
+      auto reader = std::move(transport::SegmentReader::open(options.folder, "restart").value());
+      const auto unfinished = journal->take_unfinished();
+      const auto spooled = std::move(scan_spool(*reader, unfinished, 0).value());
+      for (std::size_t i = 0; i < unfinished.size(); ++i)
+        spool->take_over(unfinished[i].series.uid, 0, spooled[i]);
+      recovered = recover_series(unfinished, spooled, pool.take_salvaged(), 0, forsaken);
+    }
+    if (hold_spool) return;
     spooler = std::thread([this] { spool_ok = spool->run(queue, give_up).ok(); });
   }
   ~SpoolBench() { finish(); }
 
-  void send(std::vector<std::byte> message) { ingest.handle(stream_v2_event(std::move(message), ++now_ns)); }
+  void send(std::vector<std::byte> message) {
+    if (!recovered.empty()) ingest.recover(std::exchange(recovered, {}), now_ns);
+    ingest.handle(stream_v2_event(std::move(message), ++now_ns));
+  }
   /// Lets everything run out, as a graceful stop does; `crash`: without closing the series.
   void finish(bool crash = false) {
     if (!spooler.joinable()) return;
+    if (!recovered.empty()) ingest.recover(std::exchange(recovered, {}), now_ns);
     if (!crash) ingest.stop();
     encode.finish();
     queue.close();
@@ -139,11 +164,12 @@ struct SpoolBench {
     return records;
   }
 
-  static WindowStageOptions window_options(Windowing windowing) {
+  static WindowStageOptions window_options(Windowing windowing, std::uint64_t epoch) {
     WindowStageOptions options;
     options.windowing = windowing;
     options.identity.agent = "agent";
     options.identity.detector = "eiger";
+    options.identity.epoch = epoch;
     return options;
   }
 
@@ -158,6 +184,8 @@ struct SpoolBench {
   EncodeStage encode;
   WindowStage window;
   SeriesIngest ingest;
+  std::vector<RecoveredSeries> recovered;
+  std::uint64_t forsaken = 0;
   std::unique_ptr<SpoolStage> spool;
   std::thread spooler;
   bool spool_ok = false;

@@ -311,7 +311,8 @@ TEST_CASE("a restarted agent goes on with the open series under the same uid and
     first.send(image_of(7, 0));
     uid = first.all<SeriesOpened>().at(0)->series->uid;
     epoch = first.journal->epoch();
-    first.journal->note_progress(0, 2);  // windows 0 and 1 are in the spool; then the agent is killed
+    first.journal->note_progress(uid, 0,
+                                 {2, 40});  // windows 0 and 1 are in the spool; then the agent is killed
   }
   IngestBench second(folder, {});
   CHECK(second.journal->epoch() > epoch);
@@ -319,7 +320,7 @@ TEST_CASE("a restarted agent goes on with the open series under the same uid and
     second.send(image_of(7, 40));
     REQUIRE(second.all<SeriesOpened>().size() == 1);
     CHECK(second.all<SeriesOpened>()[0]->series->uid == uid);
-    CHECK(second.all<SeriesOpened>()[0]->series->first_window == 2);
+    CHECK(second.all<SeriesOpened>()[0]->series->streams[0].first_window == 2);
     CHECK(second.frames() == "40:1");
   }
   SECTION("when another series begins, the old one is closed first") {

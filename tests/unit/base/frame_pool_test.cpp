@@ -24,6 +24,7 @@ std::filesystem::path pool_path() {
 
 std::uint32_t magic_in_file(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
+  file.seekg(4096);  // slot 0
   std::uint32_t magic = 0;
   file.read(reinterpret_cast<char*>(&magic), sizeof magic);
   return magic;
@@ -99,9 +100,89 @@ TEST_CASE("the pool's file has its stated size and goes with the pool", "[pool]"
   {
     auto pool = FramePool::create(path, 5, 1000).value();
     CHECK(std::filesystem::file_size(path) == FramePool::file_bytes(5, 1000));
-    CHECK(FramePool::file_bytes(5, 1000) == 5 * (128 + 1024));
+    CHECK(FramePool::file_bytes(5, 1000) == 4096 + 5 * (128 + 1024));
   }
   CHECK_FALSE(std::filesystem::exists(path));
+}
+
+namespace {
+
+/// A pool as a killed process leaves it: slots 0 and 2 of 3 hold frames 10 and 12, slot 1 was being written.
+std::filesystem::path left_behind() {
+  const auto path = pool_path();
+  auto pool = FramePool::create(path, 3, 100).value();
+  std::vector<PooledFrame> frames;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    frames.push_back(std::move(*pool->take()));
+    frames.back().header().frame = 10 + i;
+    frames.back().header().pixel_bytes = 50;
+    std::fill_n(frames.back().room().begin(), 50, static_cast<std::byte>(i));
+    CHECK(frames.back().keep_user_data(std::vector<std::byte>(7, std::byte{0xf6})));
+    CHECK_FALSE(frames.back().keep_user_data(std::vector<std::byte>(51)));
+    if (i != 1) frames.back().commit();
+  }
+  pool->leave_for_next_process();
+  return path;
+}
+
+void overwrite(const std::filesystem::path& path, std::streamoff at, const std::string& bytes) {
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  file.seekp(at);
+  file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+}  // namespace
+
+TEST_CASE("a pool left behind gives its whole frames back; the other slots are free", "[pool]") {
+  const auto path = left_behind();
+  for (int restart = 0; restart < 2; ++restart) {  // a second crash finds them again
+    auto found = FramePool::salvage(path).value();
+    REQUIRE(found.frames.size() == 2);
+    CHECK(found.damaged == 0);
+    CHECK(found.pool->in_use() == 2);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const PooledFrame& frame = found.frames[i];
+      CHECK(frame.header().frame == 10 + 2 * i);
+      CHECK(frame.user_data().size() == 7);
+      CHECK(std::all_of(frame.pixels().begin(), frame.pixels().end(),
+                        [&](std::byte byte) { return byte == static_cast<std::byte>(2 * i); }));
+    }
+    CHECK(found.pool->take().has_value());
+    if (restart == 0) found.pool->leave_for_next_process();
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("a pool that a living process holds is refused", "[pool]") {
+  const auto path = pool_path();
+  auto pool = FramePool::create(path, 1, 64).value();
+  CHECK(FramePool::salvage(path).error().code == ff::Errc::refused);
+}
+
+TEST_CASE("a damaged pool file gives no frame that is not whole, and breaks nothing", "[pool]") {
+  const auto path = left_behind();
+  using namespace std::string_literals;
+  SECTION("header of a slot: its frame is counted as damaged") {
+    overwrite(path, 4096 + 32, "\x01\x02\x03"s);
+    auto found = FramePool::salvage(path).value();
+    CHECK(found.frames.size() == 1);
+    CHECK(found.damaged == 1);
+  }
+  SECTION("magic of the file") {
+    overwrite(path, 0, "XXXX");
+    CHECK(FramePool::salvage(path).error().code == ff::Errc::bad_magic);
+  }
+  SECTION("slot count of the file") {
+    overwrite(path, 8, "\xff\xff\xff\xff"s);
+    CHECK(FramePool::salvage(path).error().code == ff::Errc::crc_mismatch);
+  }
+  SECTION("cut short") {
+    std::filesystem::resize_file(path, 4200);
+    CHECK(FramePool::salvage(path).error().code == ff::Errc::malformed);
+    std::filesystem::resize_file(path, 5);
+    CHECK(FramePool::salvage(path).error().code == ff::Errc::truncated);
+  }
+  std::filesystem::remove(path);
 }
 
 TEST_CASE("a pool that can't be made says where and what to do", "[pool]") {
