@@ -4,10 +4,13 @@
 #include "agent/agent_config.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <set>
 #include <sstream>
 
 #include "agent/encode/tile_coder.hpp"
 #include "agent/ingest/pool_keeper.hpp"
+#include "agent/spool/receipt_book.hpp"
 #include "common/base/frame_pool.hpp"
 #include "common/base/units.hpp"
 #include "kernels/codec.hpp"
@@ -115,7 +118,7 @@ void describe_output(ConfigSchema& schema, AgentConfig& c) {
   schema.integer("encode.tile_cols", &c.tile_cols, 0, 65536,
                  "Columns of a tile; 0: as for rows. At most 2^20 pixels.");
 
-  schema.section("spool", "Blocks wait here, on disk, until a collector has acknowledged them.");
+  schema.section("spool", "Blocks wait here, on disk, until they are stored at their destinations.");
   schema.text("spool.path", &c.spool_path, "Folder; empty: spool in agent.state.");
   schema.size("spool.max", &c.spool_bytes_max, 16ull << 20, 1ull << 50, "Most disk the spool may take.");
   schema.size("spool.segment", &c.spool_segment_bytes, 1ull << 20, 4ull << 30, "Size of a spool file.");
@@ -126,11 +129,34 @@ void describe_output(ConfigSchema& schema, AgentConfig& c) {
   schema.size("spool.quarantine_max", &c.quarantine_bytes_max, 0, 1ull << 50,
               "Most disk for records that collectors refused for good.");
 
+  schema.choice(
+      "spool.free_on", &c.spool_free_on, {"stored", "replicated"},
+      "stored: a record is freed when every destination has given its receipt. replicated: when the log "
+      "has it; needs link.log_replication >= 3 and link.log_retention above spool.sink_outage_max.");
+  schema.text_list("spool.destinations", &c.spool_destinations,
+                   "Whose receipts are waited for: the sinks' log.group. At most 32.");
+  schema.duration("spool.sink_outage_max", &c.sink_outage_max, 1s, 10 * 365 * 24h,
+                  "Longest time that a sink may be away; what is promised with free_on = replicated.");
+
+  schema.section("receipt", "What has no receipt is sent again.");
+  schema.duration(
+      "receipt.timeout", &c.receipt_timeout, 1s, 30 * 24h,
+      "Without a receipt for so long, the collector is asked, then the records are sent again; each time "
+      "with twice the pause.");
+  schema.section("resend", "Records that are sent again.");
+  schema.text("resend.share", &c.resend_share,
+              "Most of what the link carries, 1 % to 90 %; new records go first.");
+
   schema.section("link", "The way to the collectors.");
   schema.text_list("link.collectors", &c.collectors, "Addresses, tried in turn.");
   schema.duration("link.heartbeat", &c.link_heartbeat, 10ms, 1min, "Interval of heartbeats.");
   schema.duration("link.collector_timeout", &c.collector_timeout, 100ms, 1h,
                   "Silence after which the next one is tried.");
+  schema.integer(
+      "link.log_replication", &c.log_replication, 0, 100,
+      "What the log is: copies of each record on different brokers; 0: not said. For spool.free_on.");
+  schema.duration("link.log_retention", &c.log_retention, 0s, 100 * 365 * 24h,
+                  "What the log is: how long it keeps records; 0: not said. For spool.free_on.");
 
   schema.section("memory", "What the agent may take of the machine, checked before it starts.");
   schema.size("memory.max", &c.memory_max, 1 << 20, 1ull << 50,
@@ -185,9 +211,47 @@ MemoryBound memory_bound(const AgentConfig& config) {
   bound.group_bytes = config.encode_threads * (2 * block_bytes + (twice ? block_bytes + kStateBytesMax : 0));
   if (const auto loss = kernels::parse_loss_bound(config.encode_bound); loss.ok())
     bound.table_bytes = kernels::loss_table_bytes(*loss);
+  if (config.spool_free_on == "stored") bound.receipt_bytes = kReceiptEntries * kReceiptEntryBytes;
   bound.queue_bytes = config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
   return bound;
 }
+
+Result<double> parse_share(std::string_view text) {
+  int percent = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), percent);
+  const std::string_view rest(end, static_cast<std::size_t>(text.data() + text.size() - end));
+  if (error != std::errc{} || (rest != "%" && rest != " %") || percent < 1 || percent > 90)
+    return fail(Errc::invalid_argument, "\"" + std::string(text) + "\" is no share from \"1 %\" to \"90 %\"");
+  return percent / 100.0;
+}
+
+namespace {
+
+Status check_freeing(const AgentConfig& config) {
+  const auto& destinations = config.spool_destinations;
+  const std::set<std::string> different(destinations.begin(), destinations.end());
+  if (destinations.empty() || destinations.size() > 32 || different.size() != destinations.size() ||
+      std::ranges::any_of(destinations, [](const auto& name) { return name.empty() || name.size() > 64; }))
+    return fail(Errc::config_error,
+                "spool.destinations: 1 to 32 different names of 1 to 64 characters are needed");
+  if (const auto share = parse_share(config.resend_share); !share.ok())
+    return fail(Errc::config_error, "resend.share: " + share.error().message);
+  if (config.spool_free_on != "replicated") return {};
+  if (config.log_replication < 3)
+    return fail(Errc::config_error,
+                "spool.free_on = \"replicated\" frees what the log has: that is safe with "
+                "link.log_replication of 3 or "
+                "more, and " +
+                    std::to_string(config.log_replication) + " is declared");
+  if (config.log_retention <= config.sink_outage_max)
+    return fail(Errc::config_error,
+                "spool.free_on = \"replicated\": link.log_retention must be longer than "
+                "spool.sink_outage_max, or the log "
+                "forgets records before a sink that was away has read them");
+  return {};
+}
+
+}  // namespace
 
 Result<std::string> check(const AgentConfig& config) {
   for (const std::string* name : {&config.name, &config.detector_name})
@@ -201,6 +265,7 @@ Result<std::string> check(const AgentConfig& config) {
     return fail(Errc::config_error, "encode.bound: " + bound.error().message);
   if (config.spool_segment_bytes * 2 > config.spool_bytes_max)
     return fail(Errc::config_error, "spool.max must hold two segments of spool.segment at least");
+  FF_TRY(check_freeing(config));
   const MemoryBound bound = memory_bound(config);
   std::ostringstream text;
   text << "memory bound for frames of up to " << human_bytes(static_cast<double>(config.frame_bytes_max))
@@ -209,6 +274,7 @@ Result<std::string> check(const AgentConfig& config) {
        << "  predictor state   " << human_bytes(static_cast<double>(bound.state_bytes)) << "\n"
        << "  groups in coding  " << human_bytes(static_cast<double>(bound.group_bytes)) << "\n"
        << "  level tables      " << human_bytes(static_cast<double>(bound.table_bytes)) << "\n"
+       << "  waiting receipts  " << human_bytes(static_cast<double>(bound.receipt_bytes)) << "\n"
        << "  queues            " << human_bytes(static_cast<double>(bound.queue_bytes)) << "\n"
        << "  sum               " << human_bytes(static_cast<double>(bound.total())) << " of memory.max "
        << human_bytes(static_cast<double>(config.memory_max));

@@ -60,10 +60,17 @@ struct AgentConfig {
   std::chrono::nanoseconds spool_fsync = std::chrono::milliseconds(200);
   std::string spool_on_full = "block";
   std::uint64_t quarantine_bytes_max = 1ull << 30;
+  std::string spool_free_on = "stored";
+  std::vector<std::string> spool_destinations{"foreframe-sink"};
+  std::chrono::nanoseconds sink_outage_max = std::chrono::hours(72);
+  std::chrono::nanoseconds receipt_timeout = std::chrono::minutes(10);
+  std::string resend_share = "20 %";
 
   std::vector<std::string> collectors{"tcp://127.0.0.1:5555"};
   std::chrono::nanoseconds link_heartbeat = std::chrono::seconds(1);
   std::chrono::nanoseconds collector_timeout = std::chrono::seconds(5);
+  std::uint64_t log_replication = 0;
+  std::chrono::nanoseconds log_retention{0};
 
   std::uint64_t memory_max = 6ull << 30;
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
@@ -77,22 +84,27 @@ struct AgentConfig {
 inline constexpr std::uint64_t kIngestQueueItems = 1024;  ///< handles, not pixels
 inline constexpr std::uint64_t kEncodeQueueGroups = 2;    ///< per worker
 inline constexpr std::uint64_t kSpoolQueueRecords = 32;
+inline constexpr std::uint64_t kReceiptEntries = 131072;  ///< windows, starts and ends that wait for receipts
 
 void describe(service::ConfigSchema& schema, AgentConfig& config);
 
 /// What the agent may take at most, for frames of `frame_bytes_max` with one byte a pixel (the costliest
 /// case).
 struct MemoryBound {
-  std::uint64_t pool_bytes = 0;   ///< frame pool
-  std::uint64_t state_bytes = 0;  ///< predictor state, 10 B a pixel
-  std::uint64_t group_bytes = 0;  ///< two groups of coded tiles per worker
-  std::uint64_t table_bytes = 0;  ///< of a declared bound
-  std::uint64_t queue_bytes = 0;  ///< received messages and records on their way to the spool
+  std::uint64_t pool_bytes = 0;     ///< frame pool
+  std::uint64_t state_bytes = 0;    ///< predictor state, 10 B a pixel
+  std::uint64_t group_bytes = 0;    ///< two groups of coded tiles per worker
+  std::uint64_t table_bytes = 0;    ///< of a declared bound
+  std::uint64_t receipt_bytes = 0;  ///< windows that wait for receipts
+  std::uint64_t queue_bytes = 0;    ///< received messages and records on their way to the spool
   [[nodiscard]] std::uint64_t total() const noexcept {
-    return pool_bytes + state_bytes + group_bytes + table_bytes + queue_bytes;
+    return pool_bytes + state_bytes + group_bytes + table_bytes + receipt_bytes + queue_bytes;
   }
 };
 [[nodiscard]] MemoryBound memory_bound(const AgentConfig& config);
+
+/// "20 %" as 0.2. Errors: invalid_argument.
+[[nodiscard]] Result<double> parse_share(std::string_view text);
 
 /// Checks what one key alone can't show. The text is what --check prints.
 /// Errors: config_error (memory above memory.max; a frame larger than a message; a name that can't be

@@ -50,6 +50,15 @@ AgentMetrics::AgentMetrics(service::Metrics& m)
       frames_coded(m.counter("frames_coded_total", "Frames whose tiles are all coded.")),
       blocks(m.counter("blocks_total", "Blocks coded.")),
       coded_bytes(m.counter("coded_bytes_total", "Bytes of the blocks.")),
+      abilities(m.counter("sink_abilities_total", "Announcements of what sinks can decode.")),
+      records_resent(
+          m.counter("records_resent_total", "Records that the log had, sent again for a receipt.")),
+      groups_resent(
+          m.counter("windows_resent_total", "Windows, starts and ends whose records were sent again.")),
+      receipts(m.counter("receipts_total", "Windows, starts and ends with all their receipts.")),
+      replays_requested(m.counter("replays_requested_total", "Windows, starts and ends asked for again.")),
+      quarantine_overflow(
+          m.counter("quarantine_overflow_total", "Rejected records that the quarantine had no room for.")),
       frames_recovered(
           m.counter("frames_recovered_total", "Frames found in the pool of a killed run and taken.")),
       frames_forsaken(
@@ -62,6 +71,8 @@ AgentMetrics::AgentMetrics(service::Metrics& m)
       records_spooled(m.counter("records_spooled_total", "Records written to the spool.")),
       records_sent(m.counter("records_sent_total", "Records sent, re-sent ones included.")),
       records_acknowledged(m.counter("records_acknowledged_total", "Records that the log has.")),
+      receipts_waiting(
+          m.gauge("receipts_waiting", "Windows, starts and ends in the spool without all receipts.")),
       pool_slots(m.gauge("pool_slots", "Slots of the frame pool.")),
       pool_slots_used(m.gauge("pool_slots_used", "Slots that hold a frame.")),
       queue_ingest(m.gauge("queue_depth", "Entries waiting.", {{"queue", "window"}})),

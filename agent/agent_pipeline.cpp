@@ -77,6 +77,14 @@ WindowStageOptions window_options(const AgentConfig& config, std::uint64_t epoch
   return options;
 }
 
+SendStageOptions send_options(const AgentConfig& config) {
+  SendStageOptions options;
+  options.wait_for_receipts = config.spool_free_on == "stored";
+  options.resend_share = parse_share(config.resend_share).value();  // check() has read it
+  options.receipts = {config.spool_destinations, config.receipt_timeout, kReceiptEntries};
+  return options;
+}
+
 /// Set-up, threads and tear-down of one run.
 class Pipeline {
  public:
@@ -132,6 +140,7 @@ class Pipeline {
   IngestQueue ingest_queue_{kIngestQueueItems};
   SpoolQueue spool_queue_{kSpoolQueueRecords};
   std::atomic<std::uint32_t> partition_count_{0};
+  SpoolWaits spool_waits_;
   std::atomic<bool> ingest_done_{false}, window_done_{false}, spool_done_{false}, send_done_{false};
   std::atomic<bool> spool_closed_{false}, give_up_{false}, failed_{false};
   std::atomic<std::int64_t> send_deadline_ns_{0};
@@ -163,9 +172,9 @@ Status Pipeline::open() {
   log_options.log_bytes_max = config_.spool_bytes_max;
   log_options.fsync_interval = config_.spool_fsync;
   FF_ASSIGN(auto log, transport::SegmentLog::open(log_options));
-  FF_ASSIGN(auto reader, transport::SegmentReader::open(spool_folder, "sender"));
+  FF_ASSIGN(SpoolReaders readers, SpoolReaders::open(spool_folder));
   // A cursor from the start on: without one, nothing that was acknowledged could ever be freed.
-  FF_TRY(reader->commit(reader->committed()));
+  FF_TRY(readers.sender->commit(readers.sender->committed()));
   const transport::SegmentLogStats held = log->stats();
   transport::LinkSenderOptions link_options{config_.name, config_.collectors, config_.link_heartbeat,
                                             config_.collector_timeout};
@@ -174,12 +183,12 @@ Status Pipeline::open() {
   const std::uint64_t state_and_queues = memory_bound(config_).total() - memory_bound(config_).pool_bytes;
   pool_ =
       std::make_unique<PoolKeeper>(config_.pool_path, config_.name, config_.memory_max - state_and_queues);
-  spool_ = std::make_unique<SpoolStage>(std::move(log), *journal_, metrics_);
-  FF_TRY(look_back(*reader));
+  spool_ = std::make_unique<SpoolStage>(std::move(log), *journal_, spool_waits_, metrics_);
+  FF_TRY(look_back(*readers.again));
   send_ = std::make_unique<SendStage>(
-      std::move(reader), std::move(link),
+      send_options(config_), std::move(readers), std::move(link),
       Quarantine(std::filesystem::path(config_.state) / "quarantine", config_.quarantine_bytes_max),
-      partition_count_, context_.health, metrics_);
+      partition_count_, spool_waits_, context_.health, metrics_);
   FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(config_.encode_profile));
   FF_ASSIGN(const kernels::LossBound bound, kernels::parse_loss_bound(config_.encode_bound));
   encode_ = std::make_unique<EncodeStage>(
@@ -207,7 +216,6 @@ Status Pipeline::look_back(transport::SegmentReader& reader) {
   const auto first_stream = static_cast<std::uint32_t>(config_.first_stream);
   const auto unfinished = journal_->take_unfinished();
   FF_ASSIGN(const auto spooled, scan_spool(reader, unfinished, first_stream));
-  reader.rewind();
   for (std::size_t i = 0; i < unfinished.size(); ++i)
     spool_->take_over(unfinished[i].series.uid, first_stream, spooled[i]);
   std::uint64_t forsaken = 0;

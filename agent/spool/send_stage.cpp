@@ -19,20 +19,37 @@ constexpr int kBurst = 64;  // records sent between two looks at the socket
 
 }  // namespace
 
-SendStage::SendStage(std::unique_ptr<transport::SegmentReader> spool,
+Result<SpoolReaders> SpoolReaders::open(const std::filesystem::path& folder) {
+  SpoolReaders readers;
+  FF_ASSIGN(readers.sender, transport::SegmentReader::open(folder, "sender"));
+  FF_ASSIGN(readers.free, transport::SegmentReader::open(folder, "free"));
+  FF_ASSIGN(readers.again, transport::SegmentReader::follow(folder));
+  return readers;
+}
+
+SendStage::SendStage(SendStageOptions options, SpoolReaders readers,
                      std::unique_ptr<transport::LinkSender> link, Quarantine quarantine,
-                     std::atomic<std::uint32_t>& partition_count, service::Health& health,
+                     std::atomic<std::uint32_t>& partition_count, SpoolWaits& waits, service::Health& health,
                      AgentMetrics& metrics)
-    : spool_(std::move(spool)),
+    : spool_(std::move(readers.sender)),
       link_(std::move(link)),
       quarantine_(std::move(quarantine)),
       partition_count_(partition_count),
+      waits_(waits),
       health_(health),
-      metrics_(metrics) {
-  cursor_ = committed_ = spool_->committed();
+      metrics_(metrics),
+      abilities_(options.receipts.destinations) {
+  cursor_ = committed_ = sent_end_ = expected_ = spool_->committed();
+  if (options.wait_for_receipts)
+    keeper_ = std::make_unique<ReceiptKeeper>(std::move(options.receipts), options.resend_share,
+                                              std::move(readers.free), std::move(readers.again), quarantine_,
+                                              waits_, metrics_);
+  else
+    free_ = std::move(readers.free);
   link_->positions = [this] { return positions(); };
   link_->on_welcome = [this](const foreframe::wire::Welcome& welcome) { on_welcome(welcome); };
   link_->on_refused = [this](const foreframe::wire::Refuse& refusal) { on_refused(refusal); };
+  link_->on_news = [this](const foreframe::wire::ReceiptNews& news) { on_news(news); };
   link_->on_acknowledged = [this](const foreframe::wire::RecordId& id) {
     metrics_.records_acknowledged.add();
     done(id);
@@ -49,9 +66,14 @@ Status SendStage::run(const std::atomic<bool>& spool_closed, const std::atomic<s
       if (!one) break;
       sent = true;
     }
+    if (keeper_)
+      FF_TRY(look_after_receipts(sent));
+    else
+      watch_streams();
     link_->poll(sent ? std::chrono::milliseconds(0) : kIdlePoll);
     if (link_->connected() != was_connected) {
       was_connected = link_->connected();
+      waits_.connected.store(was_connected, std::memory_order_relaxed);
       metrics_.link_connected.set(was_connected ? 1 : 0);
       health_.set_trouble("link", was_connected ? "" : "no collector answers");
     }
@@ -62,6 +84,29 @@ Status SendStage::run(const std::atomic<bool>& spool_closed, const std::atomic<s
   }
   FF_TRY(commit_if_due(true));
   link_->say_bye("agent stopped");
+  return {};
+}
+
+/// Without receipts to wait for there is still to be heard what the sinks can decode.
+void SendStage::watch_streams() {
+  if (unheard_.empty() || !link_->connected()) return;
+  std::vector<foreframe::wire::RecordSet> sets;
+  for (const auto& [uid, detector, stream] : unheard_) {
+    auto& set = sets.emplace_back();
+    set.set_series_uid(uid);
+    set.set_detector(detector);
+    set.set_stream(stream);
+  }
+  if (link_->watch(sets).ok()) unheard_.clear();
+}
+
+/// Notes what was written, asks, and sends again: behind the new records, with what the budget allows.
+Status SendStage::look_after_receipts(bool sent_new) {
+  FF_TRY(keeper_->walk(sent_end_));
+  keeper_->ask(*link_);
+  if (!sent_new && !next_ && link_->connected()) keeper_->budget().nothing_new(monotonic_now_ns());
+  for (int burst = 0; burst < kBurst && send_again(); ++burst) {
+  }
   return {};
 }
 
@@ -85,32 +130,89 @@ Result<bool> SendStage::send_next() {
     }
     if (!read->has_value()) return false;
     next_ = std::move(**read);
+    if (next_->offset > expected_)
+      gaps_.emplace(expected_, next_->offset);  // damaged: nobody will acknowledge them
+    expected_ = next_->offset + 1;
   }
   if (next_->offset < cursor_ || done_.contains(next_->offset)) return next_.reset(), true;
   if (!link_->can_send(next_->value.size())) return false;
 
-  auto envelope = wire::parse_envelope(next_->value.bytes());
+  switch (send_record(*next_, false)) {
+    case Sent::not_now: return false;
+    case Sent::unreadable:
+      // Our own spool holds something that is no envelope: it can't be sent, and must not stop what follows.
+      metrics_.report(Fault::record_refused, "unreadable record in the spool", {{"offset", next_->offset}});
+      done_.insert(next_->offset);
+      break;
+    case Sent::yes:
+      metrics_.records_sent.add();
+      sent_end_ = std::max(sent_end_, next_->offset + 1);
+      break;
+  }
+  return next_.reset(), true;
+}
+
+/// True when a record was sent once more, or passed over.
+bool SendStage::send_again() {
+  if (!link_->connected()) return false;
+  if (!again_) again_ = keeper_->next_again(cursor_);
+  if (!again_ || !link_->can_send(again_->value.size())) return false;
+  const Sent sent = send_record(*again_, true);
+  if (sent == Sent::not_now) return false;
+  if (sent == Sent::yes) metrics_.records_resent.add();
+  return again_.reset(), true;
+}
+
+SendStage::Sent SendStage::send_record(const transport::SegmentRecord& record, bool again) {
+  auto envelope = wire::parse_envelope(record.value.bytes());
   if (!envelope.ok()) {
-    // Our own spool holds something that is no envelope: it can't be sent, and must not stop what follows.
     service::log_error("spool holds a record that is no envelope; passed over",
-                       {{"offset", next_->offset}, {"why", std::string_view(envelope.error().message)}});
-    metrics_.report(Fault::record_refused, "unreadable record in the spool", {{"offset", next_->offset}});
-    done_.insert(next_->offset);
-    return next_.reset(), true;
+                       {{"offset", record.offset}, {"why", std::string_view(envelope.error().message)}});
+    return Sent::unreadable;
+  }
+  if (!sinks_can_decode(*envelope)) return Sent::not_now;
+  const auto& header = envelope->header;
+  if (!keeper_ && header.has_series_start()) {
+    heard_ = {
+        {header.series_uid(), header.detector(), header.stream()}};  // one stream's news tell of all sinks
+    unheard_ = heard_;
   }
   foreframe::wire::RecordId id;
   id.set_detector(envelope->header.detector());
   id.set_stream(envelope->header.stream());
   id.set_epoch(envelope->header.epoch());
   id.set_sequence(envelope->header.sequence());
-  const Status sent = link_->send(id, next_->value);
-  if (!sent.ok()) return false;  // credit or connection went away meanwhile; it stays next
+  const Status sent = link_->send(id, record.value);
+  if (!sent.ok()) return Sent::not_now;  // credit or connection went away meanwhile
   const Identity identity{id.detector(), id.stream(), id.epoch(), id.sequence()};
-  offsets_[identity] = next_->offset;
-  under_way_[next_->offset] = {identity, std::move(next_->value)};
-  next_.reset();
-  metrics_.records_sent.add();
-  return true;
+  offsets_[identity] = record.offset;
+  under_way_[record.offset] = {identity, record.value, again};
+  if (keeper_ && again) keeper_->budget().sent_again(record.value.size(), monotonic_now_ns());
+  if (keeper_ && !again) keeper_->budget().sent_new(record.value.size(), monotonic_now_ns());
+  return Sent::yes;
+}
+
+/// A block that a sink can't decode yet waits for the sink's update, and all that follows with it.
+bool SendStage::sinks_can_decode(const wire::ParsedEnvelope& envelope) {
+  std::string who;
+  if (envelope.header.has_block())
+    if (const auto needs = block_needs(envelope.payload))
+      who = abilities_.who_cannot(*needs, monotonic_now_ns());
+  if (who == cannot_decode_) return who.empty();
+  cannot_decode_ = who;
+  health_.set_trouble("sinks",
+                      who.empty() ? "" : who + "; newer blocks stay in the spool until it is updated");
+  if (!who.empty())
+    service::log_warning("blocks wait in the spool for sinks that can decode them", {{"why", who}});
+  return who.empty();
+}
+
+void SendStage::on_news(const foreframe::wire::ReceiptNews& news) {
+  for (const auto& ability : news.abilities()) {
+    abilities_.note(ability, monotonic_now_ns());
+    metrics_.abilities.add();
+  }
+  if (keeper_) keeper_->on_news(news);
 }
 
 void SendStage::on_welcome(const foreframe::wire::Welcome& welcome) {
@@ -121,7 +223,11 @@ void SendStage::on_welcome(const foreframe::wire::Welcome& welcome) {
   under_way_.clear();
   offsets_.clear();
   next_.reset();
+  again_.reset();
   spool_->rewind();
+  expected_ = spool_->committed();
+  if (keeper_) keeper_->on_welcome();
+  unheard_ = heard_;
 }
 
 void SendStage::on_refused(const foreframe::wire::Refuse& refusal) {
@@ -133,23 +239,43 @@ void SendStage::on_refused(const foreframe::wire::Refuse& refusal) {
                    {"why", refusal.message()}});
   const auto found = offsets_.find({id.detector(), id.stream(), id.epoch(), id.sequence()});
   if (found == offsets_.end()) return;
-  const Status kept = quarantine_.keep(refusal, under_way_.at(found->second).envelope.bytes());
-  if (!kept.ok())
+  const ByteSpan bytes = under_way_.at(found->second).envelope.bytes();
+  const auto envelope = wire::parse_envelope(bytes);  // it was one when it was sent
+  const Status kept =
+      envelope.ok() ? quarantine_.keep(envelope->header, refusal.code() + ": " + refusal.message(), bytes)
+                    : Status(envelope.error());
+  if (!kept.ok()) {
+    metrics_.quarantine_overflow.add();
     service::log_error("refused record could not be kept", {{"why", std::string_view(kept.error().message)}});
+  }
   done(id);
 }
 
 void SendStage::done(const foreframe::wire::RecordId& id) {
   const auto found = offsets_.find({id.detector(), id.stream(), id.epoch(), id.sequence()});
   if (found == offsets_.end()) return;  // acknowledged twice, or sent before a reconnection
-  done_.insert(found->second);
-  under_way_.erase(found->second);
+  const std::uint64_t offset = found->second;
+  const bool again = under_way_.at(offset).again;
+  under_way_.erase(offset);
   offsets_.erase(found);
+  if (again) return;  // the log had it before
+  done_.insert(offset);
   auto& up_to = acknowledged_up_to_[{id.detector(), id.stream(), id.epoch()}];
   up_to = std::max<std::uint64_t>(up_to, id.sequence());
-  while (!done_.empty() && *done_.begin() == cursor_) {
-    done_.erase(done_.begin());
-    ++cursor_;
+  advance_cursor();
+}
+
+void SendStage::advance_cursor() {
+  while (true) {
+    if (!done_.empty() && *done_.begin() <= cursor_) {
+      cursor_ = std::max(cursor_, *done_.begin() + 1);
+      done_.erase(done_.begin());
+    } else if (!gaps_.empty() && gaps_.begin()->first <= cursor_) {
+      cursor_ = std::max(cursor_, gaps_.begin()->second);
+      gaps_.erase(gaps_.begin());
+    } else {
+      return;
+    }
   }
 }
 
@@ -157,6 +283,7 @@ std::vector<foreframe::wire::StreamPosition> SendStage::positions() const {
   auto first = acknowledged_up_to_;
   for (auto& [stream, sequence] : first) ++sequence;
   for (const auto& [identity, offset] : offsets_) {
+    if (under_way_.at(offset).again) continue;
     const auto& [detector, stream, epoch, sequence] = identity;
     auto& lowest = first.try_emplace({detector, stream, epoch}, sequence).first->second;
     lowest = std::min(lowest, sequence);
@@ -176,15 +303,13 @@ Status SendStage::commit_if_due(bool now) {
   const std::int64_t time = monotonic_now_ns();
   if (!now && time - committed_ns_ < kCommitInterval) return {};
   committed_ns_ = time;
-  while (!done_.empty() && *done_.begin() == cursor_) {
-    done_.erase(done_.begin());
-    ++cursor_;
-  }
-  metrics_.spool_records.set(static_cast<double>(outstanding()));
-  if (cursor_ == committed_) return {};
-  FF_TRY(spool_->commit(cursor_));
+  advance_cursor();
+  const std::uint64_t unsent = outstanding();
+  metrics_.spool_records.set(static_cast<double>(unsent));
+  waits_.unsent.store(unsent, std::memory_order_relaxed);
+  if (cursor_ != committed_) FF_TRY(spool_->commit(cursor_));
   committed_ = cursor_;
-  return {};
+  return keeper_ ? keeper_->commit(cursor_) : free_->commit(cursor_);
 }
 
 }  // namespace ff::agent

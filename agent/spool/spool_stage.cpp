@@ -145,9 +145,10 @@ Result<std::optional<std::uint64_t>> SpoolStage::append(const Payload& envelope,
     }
     if (offset.error().code != Errc::disk_full) return offset.error();
     if (!told)
-      metrics_.report(
-          Fault::spool_blocked, "spool is full; encoding waits until a collector takes records",
-          {{"spool_bytes", log_->stats().bytes}, {"why", std::string_view(offset.error().message)}});
+      metrics_.report(Fault::spool_blocked, "spool is full; encoding waits until records can be freed",
+                      {{"spool_bytes", log_->stats().bytes},
+                       {"why", offset.error().message},
+                       {"waiting", waits_.text()}});
     told = true;
     if (give_up.load(std::memory_order_relaxed)) {
       ++records_lost_;
@@ -159,7 +160,7 @@ Result<std::optional<std::uint64_t>> SpoolStage::append(const Payload& envelope,
   }
 }
 
-/// Frees what collectors have acknowledged; but blocks of an open window stay, whoever has them: the run after a
+/// Frees what the send stage's cursors leave behind; but blocks of an open window stay, whoever has them: the run after a
 /// crash must find and count them.
 Status SpoolStage::keep_house() {
   const std::int64_t now = monotonic_now_ns();

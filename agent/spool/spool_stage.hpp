@@ -20,6 +20,7 @@
 #include "agent/agent_metrics.hpp"
 #include "agent/encode/encode_work.hpp"
 #include "agent/spool/spool_scan.hpp"
+#include "agent/spool/spool_waits.hpp"
 #include "agent/window/agent_journal.hpp"
 #include "common/transport/segment_log.hpp"
 
@@ -27,8 +28,9 @@ namespace ff::agent {
 
 class SpoolStage {
  public:
-  SpoolStage(std::unique_ptr<transport::SegmentLog> log, AgentJournal& journal, AgentMetrics& metrics)
-      : log_(std::move(log)), journal_(journal), metrics_(metrics) {}
+  SpoolStage(std::unique_ptr<transport::SegmentLog> log, AgentJournal& journal, const SpoolWaits& waits,
+             AgentMetrics& metrics)
+      : log_(std::move(log)), journal_(journal), waits_(waits), metrics_(metrics) {}
 
   /// Writes until the queue is closed and empty, then syncs. `give_up`: once true, a full spool loses records
   /// (counted) instead of waiting. Errors: io_error and whatever else the disk says, but not a full spool.
@@ -68,6 +70,7 @@ class SpoolStage {
 
   std::unique_ptr<transport::SegmentLog> log_;
   AgentJournal& journal_;
+  const SpoolWaits& waits_;
   AgentMetrics& metrics_;
   std::map<std::uint32_t, std::uint64_t> next_sequence_;  ///< per stream, in this epoch
   std::map<WindowKey, WindowTotals> windows_;             ///< not recorded yet

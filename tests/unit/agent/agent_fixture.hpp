@@ -128,7 +128,7 @@ struct SpoolBench {
     options.folder = folder_->path() / "spool";
     std::filesystem::create_directories(options.folder);
     spool = std::make_unique<SpoolStage>(std::move(transport::SegmentLog::open(options).value()), *journal,
-                                         metrics);
+                                         waits, metrics);
     {
       auto reader = std::move(transport::SegmentReader::open(options.folder, "restart").value());
       const auto unfinished = journal->take_unfinished();
@@ -181,6 +181,7 @@ struct SpoolBench {
   SpoolQueue queue{8};
   std::atomic<std::uint32_t> partition_count{4};
   std::atomic<bool> give_up{false};
+  SpoolWaits waits;
   EncodeStage encode;
   WindowStage window;
   SeriesIngest ingest;

@@ -49,12 +49,88 @@ std::unique_ptr<transport::SegmentLog> fill_spool(const std::filesystem::path& f
   return log;
 }
 
+wire::EnvelopeHeader header_in(const std::string& uid, std::uint64_t sequence) {
+  wire::EnvelopeHeader header;
+  header.set_series_uid(uid);
+  header.set_detector("eiger");
+  header.set_agent("agent");
+  header.set_epoch(5);
+  header.set_window_frames(16);
+  header.set_sequence(sequence);
+  return header;
+}
+
+void fill_geometry(foreframe::wire::StreamGeometry& geometry) {
+  geometry.set_rows(4);
+  geometry.set_cols(4);
+  geometry.set_tile_rows(4);
+  geometry.set_tile_cols(4);
+  geometry.set_detector_rows(4);
+  geometry.set_detector_cols(4);
+  geometry.set_dtype(2);
+}
+
+/// A spool of `count` windows, each a block and its window record: offsets 2w and 2w + 1.
+std::unique_ptr<transport::SegmentLog> fill_windows(const std::filesystem::path& folder,
+                                                    const std::string& uid, std::uint64_t count,
+                                                    std::uint8_t block_minor = 2) {
+  std::filesystem::create_directories(folder);
+  transport::SegmentLogOptions options;
+  options.folder = folder;
+  auto log = std::move(transport::SegmentLog::open(options).value());
+  std::vector<std::byte> payload(64);
+  payload[5] = static_cast<std::byte>(block_minor);
+  for (std::uint64_t w = 0; w < count; ++w) {
+    auto header = header_in(uid, 2 * w + 1);
+    auto& block = *header.mutable_block();
+    fill_geometry(*block.mutable_geometry());
+    block.set_window(w);
+    block.set_frame_count(1);
+    block.set_present(1);
+    REQUIRE(log->append("", wire::seal_envelope(header, payload)->bytes()).ok());
+    header = header_in(uid, 2 * w + 2);
+    auto& window = *header.mutable_window();
+    fill_geometry(*window.mutable_geometry());
+    window.set_window(w);
+    window.set_frame_count(1);
+    window.add_groups_per_tile(1);
+    window.add_states(foreframe::wire::SENT);
+    window.add_stages(foreframe::wire::STAGE_NONE);
+    REQUIRE(log->append("", wire::seal_envelope(header, {})->bytes()).ok());
+  }
+  return log;
+}
+
+foreframe::wire::RecordSet windows_of(const std::string& uid, std::uint64_t first, std::uint64_t count) {
+  foreframe::wire::RecordSet set;
+  set.set_series_uid(uid);
+  set.set_detector("eiger");
+  auto& range = *set.add_windows();
+  range.set_first(first);
+  range.set_count(count);
+  return set;
+}
+
+foreframe::wire::ReceiptNews receipt_news(const foreframe::wire::RecordSet& records,
+                                          foreframe::wire::Receipt::Outcome outcome) {
+  foreframe::wire::ReceiptNews news;
+  auto& receipt = *news.add_receipts();
+  *receipt.mutable_records() = records;
+  receipt.set_outcome(outcome);
+  receipt.set_destination("foreframe-sink");
+  receipt.set_sink("sink-1");
+  if (outcome != foreframe::wire::Receipt::STORED) receipt.set_reason("unknown codec");
+  return news;
+}
+
 /// The sender's thread on a spool.
 struct Sender {
-  Sender(const std::filesystem::path& folder, const std::string& collector)
+  Sender(const std::filesystem::path& folder, const std::string& collector,
+         SendStageOptions options = without_receipts())
       : metrics(registry),
-        stage(std::move(transport::SegmentReader::open(folder / "spool", "sender").value()),
-              open_link(collector), Quarantine(folder / "quarantine", 1 << 20), partitions, health, metrics),
+        stage(std::move(options), std::move(SpoolReaders::open(folder / "spool").value()),
+              open_link(collector), Quarantine(folder / "quarantine", 1 << 20), partitions, waits, health,
+              metrics),
         thread([this] { ok = stage.run(spool_closed, deadline_ns).ok(); }) {}
   ~Sender() { stop(0ms); }
 
@@ -62,6 +138,11 @@ struct Sender {
     spool_closed.store(true);
     deadline_ns.store(monotonic_now_ns() + patience.count() + 1);
     if (thread.joinable()) thread.join();
+  }
+  static SendStageOptions without_receipts() {
+    SendStageOptions options;
+    options.wait_for_receipts = false;
+    return options;
   }
   static std::unique_ptr<transport::LinkSender> open_link(const std::string& collector) {
     transport::LinkSenderOptions options{"agent", {collector}, 50ms, 500ms};
@@ -71,6 +152,7 @@ struct Sender {
   service::Metrics registry{"agent"};
   AgentMetrics metrics;
   service::Health health;
+  SpoolWaits waits;
   std::atomic<std::uint32_t> partitions{0};
   std::atomic<bool> spool_closed{false};
   std::atomic<std::int64_t> deadline_ns{0};
@@ -207,4 +289,159 @@ TEST_CASE("a refused record is quarantined with its reason and does not stop the
   CHECK(sender.stage.outstanding() == 0);
   CHECK(std::filesystem::exists(folder.path() / "quarantine" / "eiger_s0_e5_2.envelope"));
   CHECK(std::filesystem::exists(folder.path() / "quarantine" / "eiger_s0_e5_2.txt"));
+}
+
+TEST_CASE("what the log has is kept until its receipt comes; then the spool is free", "[agent][receipts]") {
+  test::TempDir folder;
+  const std::string uid = Uuid::mint().to_wire();
+  auto log = fill_windows(folder.path() / "spool", uid, 10);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  std::vector<foreframe::wire::RecordSet> asked;
+  std::string peer;
+  receiver->on_watch = [&](const transport::PeerId& id, const foreframe::wire::Watch& watch) {
+    peer = id;
+    asked.insert(asked.end(), watch.records().begin(), watch.records().end());
+  };
+  Sender sender(folder.path(), receiver->address(), {});
+  std::size_t taken = 0;
+  const auto acknowledge = [&](transport::ReceivedEnvelope& record) {
+    ++taken;
+    receiver->acknowledge(record.peer, record.id);
+  };
+  REQUIRE(receive_until(*receiver, acknowledge, [&] {
+    return taken == 20 && !asked.empty() && sender.metrics.records_acknowledged.value() >= 20;
+  }));
+  CHECK(log->lowest_cursor() == 0u);
+  CHECK(receiver->send_news(peer, receipt_news(windows_of(uid, 0, 4), foreframe::wire::Receipt::STORED)));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] { return log->lowest_cursor() == 8u; }));
+  CHECK(sender.waits.unreceipted.load() == 6);
+  CHECK(receiver->send_news(peer, receipt_news(windows_of(uid, 0, 10), foreframe::wire::Receipt::STORED)));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] { return log->lowest_cursor() == 20u; }));
+  CHECK(taken == 20);  // nothing went twice
+}
+
+TEST_CASE("a replay request sends a window's records again, and only those", "[agent][receipts]") {
+  test::TempDir folder;
+  const std::string uid = Uuid::mint().to_wire();
+  auto log = fill_windows(folder.path() / "spool", uid, 10);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  std::string peer;
+  receiver->on_watch = [&](const transport::PeerId& id, const foreframe::wire::Watch&) { peer = id; };
+  Sender sender(folder.path(), receiver->address(), {});
+  std::vector<std::uint64_t> sequences;
+  const auto acknowledge = [&](transport::ReceivedEnvelope& record) {
+    sequences.push_back(record.id.sequence());
+    receiver->acknowledge(record.peer, record.id);
+  };
+  REQUIRE(receive_until(*receiver, acknowledge,
+                        [&] { return sender.metrics.records_acknowledged.value() >= 20 && !peer.empty(); }));
+  foreframe::wire::ReceiptNews news;
+  auto& request = *news.add_replays();
+  *request.mutable_records() = windows_of(uid, 3, 2);
+  request.set_requester("sink-1");
+  CHECK(receiver->send_news(peer, news));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] {
+    return sequences.size() >= 24 && sender.metrics.records_resent.value() >= 4;
+  }));
+  CHECK(std::vector<std::uint64_t>(sequences.begin() + 20, sequences.end()) ==
+        std::vector<std::uint64_t>{7, 8, 9, 10});
+  CHECK(sender.metrics.records_resent.value() == 4);
+  sender.stop(5s);
+  CHECK(sender.stage.outstanding() == 0);
+}
+
+TEST_CASE("without a receipt the records go again after the time-out, also of an earlier run",
+          "[agent][receipts]") {
+  test::TempDir folder;
+  const std::string uid = Uuid::mint().to_wire();
+  auto log = fill_windows(folder.path() / "spool", uid, 3);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  std::size_t taken = 0;
+  const auto acknowledge = [&](transport::ReceivedEnvelope& record) {
+    ++taken;
+    receiver->acknowledge(record.peer, record.id);
+  };
+  {
+    Sender first(folder.path(), receiver->address(), {});
+    REQUIRE(receive_until(*receiver, acknowledge,
+                          [&] { return first.metrics.records_acknowledged.value() >= 6; }));
+    first.stop(5s);
+  }
+  SendStageOptions options;
+  options.receipts.timeout = 1s;
+  std::vector<foreframe::wire::RecordSet> asked;
+  receiver->on_watch = [&](const transport::PeerId&, const foreframe::wire::Watch& watch) {
+    asked.insert(asked.end(), watch.records().begin(), watch.records().end());
+  };
+  Sender second(folder.path(), receiver->address(), options);
+  REQUIRE(receive_until(*receiver, acknowledge,
+                        [&] { return taken >= 12 && second.metrics.records_resent.value() >= 6; }));
+  CHECK(second.metrics.records_sent.value() == 0);
+  CHECK(second.metrics.records_resent.value() == 6);
+  REQUIRE_FALSE(asked.empty());
+  CHECK(asked[0].windows(0).count() == 3);  // asked before anything went again
+}
+
+TEST_CASE("what a sink dead-letters is quarantined with its reason and freed", "[agent][receipts]") {
+  test::TempDir folder;
+  const std::string uid = Uuid::mint().to_wire();
+  auto log = fill_windows(folder.path() / "spool", uid, 2);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  std::string peer;
+  receiver->on_watch = [&](const transport::PeerId& id, const foreframe::wire::Watch&) { peer = id; };
+  Sender sender(folder.path(), receiver->address(), {});
+  const auto acknowledge = [&](transport::ReceivedEnvelope& record) {
+    receiver->acknowledge(record.peer, record.id);
+  };
+  REQUIRE(receive_until(*receiver, acknowledge,
+                        [&] { return sender.metrics.records_acknowledged.value() >= 4 && !peer.empty(); }));
+  CHECK(receiver->send_news(peer,
+                            receipt_news(windows_of(uid, 0, 1), foreframe::wire::Receipt::DEAD_LETTERED)));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] { return log->lowest_cursor() == 2u; }));
+  for (const char* name : {"eiger_s0_e5_1.envelope", "eiger_s0_e5_2.envelope", "eiger_s0_e5_1.txt"})
+    CHECK(std::filesystem::exists(folder.path() / "quarantine" / name));
+  CHECK_FALSE(std::filesystem::exists(folder.path() / "quarantine" / "eiger_s0_e5_3.envelope"));
+}
+
+TEST_CASE("blocks that a sink can't decode yet stay in the spool, and readiness says so",
+          "[agent][receipts]") {
+  test::TempDir folder;
+  const std::string uid = Uuid::mint().to_wire();
+  auto log = fill_windows(folder.path() / "spool", uid, 1, 2);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  std::string peer;
+  receiver->on_watch = [&](const transport::PeerId& id, const foreframe::wire::Watch&) { peer = id; };
+  Sender sender(folder.path(), receiver->address(), {});
+  const auto acknowledge = [&](transport::ReceivedEnvelope& record) {
+    receiver->acknowledge(record.peer, record.id);
+  };
+  REQUIRE(receive_until(*receiver, acknowledge,
+                        [&] { return !peer.empty() && sender.metrics.records_acknowledged.value() >= 2; }));
+  foreframe::wire::ReceiptNews news;
+  auto& ability = *news.add_abilities();
+  ability.set_destination("foreframe-sink");
+  ability.set_sink("old");
+  ability.set_block_minor(1);
+  CHECK(receiver->send_news(peer, news));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] { return sender.metrics.abilities.value() >= 1; }));
+  const auto later = [&](std::uint64_t sequence) {
+    auto header = header_in(uid, sequence);
+    auto& block = *header.mutable_block();
+    fill_geometry(*block.mutable_geometry());
+    block.set_window(1);
+    block.set_frame_count(1);
+    block.set_present(1);
+    std::vector<std::byte> payload(64);
+    payload[5] = std::byte{2};
+    REQUIRE(log->append("", wire::seal_envelope(header, payload)->bytes()).ok());
+  };
+  later(3);
+  REQUIRE(receive_until(*receiver, acknowledge,
+                        [&] { return sender.health.troubles().find("sinks") != std::string::npos; }));
+  CHECK(sender.metrics.records_acknowledged.value() == 2);
+  ability.set_block_minor(2);
+  CHECK(receiver->send_news(peer, news));
+  REQUIRE(receive_until(*receiver, acknowledge,
+                        [&] { return sender.metrics.records_acknowledged.value() >= 3; }));
+  CHECK(sender.health.troubles().find("sinks") == std::string::npos);
 }
