@@ -5,12 +5,18 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <zmq.h>
+
+#include "common/base/clock.hpp"
 
 namespace ff::agent {
 namespace {
 
 constexpr std::size_t kPartsMax = 65;  // a header and 64 channels
+/// A connection that breaks is tried again at once, and ZeroMQ says so; one that it has cut itself is not.
+constexpr std::int64_t kCutAfterNs = 200'000'000;
+constexpr const char* kMonitorAddress = "inproc://connection";
 
 Error zmq_error(const std::string& what) {
   const bool bad_address = errno == EINVAL || errno == EPROTONOSUPPORT || errno == ENODEV;
@@ -41,6 +47,7 @@ Result<std::unique_ptr<ZmqPull>> ZmqPull::open(const ZmqPullOptions& options) {
   zmq_setsockopt(pull->socket_, ZMQ_RCVHWM, &hwm, sizeof hwm);
   zmq_setsockopt(pull->socket_, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max);
   zmq_setsockopt(pull->socket_, ZMQ_LINGER, &no_linger, sizeof no_linger);
+  if (!options.bind) FF_TRY(pull->watch_connection());
   const int done = options.bind ? zmq_bind(pull->socket_, options.address.c_str())
                                 : zmq_connect(pull->socket_, options.address.c_str());
   if (done != 0)
@@ -49,7 +56,46 @@ Result<std::unique_ptr<ZmqPull>> ZmqPull::open(const ZmqPullOptions& options) {
   return pull;
 }
 
+/// Bound, it need not be watched: the detector connects again by itself.
+Status ZmqPull::watch_connection() {
+  const int events =
+      ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_CONNECT_DELAYED | ZMQ_EVENT_CONNECTED;
+  if (zmq_socket_monitor(socket_, kMonitorAddress, events) != 0) return zmq_error("watching the connection");
+  monitor_ = zmq_socket(context_, ZMQ_PAIR);
+  if (monitor_ == nullptr || zmq_connect(monitor_, kMonitorAddress) != 0)
+    return zmq_error("watching the connection");
+  return {};
+}
+
+void ZmqPull::read_events() {
+  for (;;) {
+    OwnedMessage head, address;
+    if (zmq_msg_recv(&head.message, monitor_, ZMQ_DONTWAIT) < 0) return;
+    zmq_msg_recv(&address.message, monitor_, 0);
+    std::uint16_t event = 0;
+    if (zmq_msg_size(&head.message) < sizeof event) continue;
+    std::memcpy(&event, zmq_msg_data(&head.message), sizeof event);
+    disconnected_ns_ = event == ZMQ_EVENT_DISCONNECTED ? monotonic_now_ns() : 0;
+  }
+}
+
+bool ZmqPull::was_cut() const {
+  return disconnected_ns_ != 0 && monotonic_now_ns() - disconnected_ns_ >= kCutAfterNs;
+}
+
+Error ZmqPull::connect_again() {
+  disconnected_ns_ = 0;
+  zmq_disconnect(socket_, options_.address.c_str());
+  if (zmq_connect(socket_, options_.address.c_str()) != 0)
+    return zmq_error("source.address '" + options_.address + "' can't be connected to again");
+  return fail(Errc::too_large, "the connection to " + options_.address +
+                                   " was cut: a message of more than twice source.message_max (" +
+                                   std::to_string(options_.message_bytes_max) +
+                                   " bytes), or bytes that are no ZeroMQ message; connected again");
+}
+
 ZmqPull::~ZmqPull() {
+  if (monitor_ != nullptr) zmq_close(monitor_);
   if (socket_ != nullptr) zmq_close(socket_);
   if (context_ != nullptr) zmq_ctx_term(context_);
 }
@@ -59,7 +105,11 @@ Result<std::optional<std::vector<Payload>>> ZmqPull::receive(std::chrono::nanose
   zmq_pollitem_t item{socket_, 0, ZMQ_POLLIN, 0};
   const int ready = zmq_poll(&item, 1, static_cast<long>(std::max<std::int64_t>(timeout_ms, 0)));
   if (ready < 0 && errno != EINTR) return zmq_error("detector socket");
-  if (ready <= 0) return std::optional<std::vector<Payload>>{};
+  if (ready <= 0) {
+    if (monitor_ != nullptr) read_events();
+    if (was_cut()) return connect_again();
+    return std::optional<std::vector<Payload>>{};
+  }
 
   std::vector<Payload> parts;
   std::uint64_t bytes = 0;
