@@ -62,6 +62,9 @@ struct FinishedWindow {
   std::vector<FrameFate> fates;      ///< one per grid position
   std::vector<DecodedFrame> frames;  ///< the stored ones, ascending
   bool complete = false;             ///< its record came, and every frame that was sent was decoded
+  bool reported = false;             ///< its record came
+  std::string payload_sha256;        ///< of that record; empty: it says none
+  std::string facts;                 ///< a serialised WindowFacts
   std::uint64_t raw_bytes = 0;       ///< of `frames`, before compression
   RecordTickets tickets;             ///< of all records it was made from
   WindowLease lease;

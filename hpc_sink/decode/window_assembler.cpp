@@ -6,7 +6,9 @@
 #include <bit>
 #include <string>
 
+#include "common/base/clock.hpp"
 #include "common/base/crc32c.hpp"
+#include "hpc_sink/decode/window_facts.hpp"
 #include "hpc_sink/decode/window_times.hpp"
 
 namespace ff::sink {
@@ -14,6 +16,7 @@ namespace {
 
 namespace pb = foreframe::wire;
 
+constexpr std::size_t kSha256Bytes = 32;
 constexpr std::uint32_t kGroupsMax = 64;  // a group holds at least one of a window's 64 frames
 
 const pb::StreamGeometry& geometry_of(const wire::EnvelopeHeader& header) noexcept {
@@ -69,7 +72,8 @@ WindowAssembler::WindowAssembler(const wire::EnvelopeHeader& first, std::int32_t
       lease_(std::move(lease)),
       tiles_(grid_.count()),
       frames_(window_frames_),
-      scratch_(window_frames_) {}
+      scratch_(window_frames_),
+      facts_(no_facts()) {}
 
 Status WindowAssembler::check_fits(const WindowRecord& record) const {
   const wire::EnvelopeHeader& header = record.header;
@@ -90,7 +94,9 @@ Result<Intake> WindowAssembler::add(const WindowRecord& record) {
   FF_TRY(check_fits(record));
   epochs_.insert(record.header.epoch());
   const Intake intake = record.header.has_block() ? add_block(record) : add_window(record);
-  if (intake == Intake::taken) tickets_.push_back(record.ticket);
+  if (intake == Intake::duplicate) return intake;
+  tickets_.push_back(record.ticket);
+  note_record(facts_, record.header, record.payload.size(), record.ticket);
   return intake;
 }
 
@@ -138,6 +144,10 @@ TileOutput WindowAssembler::output(std::uint64_t epoch, std::uint32_t tile) {
                          " window " + std::to_string(key_.window) + " tile " + std::to_string(tile) +
                          " group " + std::to_string(group) + " epoch " + std::to_string(epoch),
                      why});
+                note_failure(facts_,
+                             "tile " + std::to_string(tile) + " group " + std::to_string(group) + " epoch " +
+                                 std::to_string(epoch),
+                             why);
               }};
 }
 
@@ -215,6 +225,17 @@ void WindowAssembler::collect_frames(const FrameChunkEncoder& chunks, FinishedWi
   }
 }
 
+void WindowAssembler::collect_facts(FinishedWindow& finished) {
+  finished.reported = !windows_.empty();
+  if (finished.reported) {
+    const std::string& digest = windows_.rbegin()->second.payload_sha256();
+    if (digest.size() == kSha256Bytes) finished.payload_sha256 = digest;
+    note_not_stored(facts_, finished.fates, unpack_times(windows_.rbegin()->second));
+  }
+  facts_.set_read_utc_ns(utc_now_ns());
+  finished.facts = facts_.SerializeAsString();
+}
+
 FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
   const bool complete_before = complete();
   close_chains();
@@ -231,6 +252,9 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
       .fates = std::vector<FrameFate>(frame_count()),
       .frames = {},
       .complete = complete_before,
+      .reported = false,
+      .payload_sha256 = {},
+      .facts = {},
       .raw_bytes = 0,
       .tickets = std::move(tickets_),
       .lease = std::move(lease_)};
@@ -246,6 +270,7 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
     if (may_improve(fate)) finished.complete = false;
   }
   collect_frames(chunks, finished);
+  collect_facts(finished);
   finished.lease.mark_finished();
   return finished;
 }

@@ -21,6 +21,7 @@
 #include "common/base/payload.hpp"
 #include "common/base/result.hpp"
 #include "common/wire/envelope.hpp"
+#include "common/wire/ledger.pb.h"
 #include "common/wire/tile_grid.hpp"
 #include "hpc_sink/decode/finished_window.hpp"
 #include "hpc_sink/decode/tile_chain.hpp"
@@ -88,6 +89,7 @@ class WindowAssembler {
   [[nodiscard]] std::uint32_t frame_count() const noexcept;
   [[nodiscard]] FrameFate reported_fate(std::uint32_t position) const;
   void collect_frames(const FrameChunkEncoder& chunks, FinishedWindow& finished);
+  void collect_facts(FinishedWindow& finished);
 
   WindowKey key_;
   std::string detector_;
@@ -108,6 +110,7 @@ class WindowAssembler {
   std::vector<std::vector<std::byte>> scratch_;  // the same, for tiles that are here already
   RecordTickets tickets_;
   std::vector<DecodeFailure> failures_;
+  foreframe::wire::WindowFacts facts_;
 };
 
 }  // namespace ff::sink

@@ -10,12 +10,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "common/base/result.hpp"
+#include "common/wire/ledger.pb.h"
 #include "hpc_sink/store/data_file.hpp"
 
 struct sqlite3;
@@ -51,6 +53,13 @@ struct FileRow {
   std::vector<std::int64_t> frame_numbers;  ///< in file order
 };
 
+struct SealRow {
+  Uuid series;
+  std::uint32_t number = 0;  ///< 1, 2, ... per series
+  std::string detector;
+  foreframe::wire::Seal seal{};
+};
+
 class Catalogue {
  public:
   /// Errors: io_error, disk_full, unsupported_version.
@@ -71,6 +80,10 @@ class Catalogue {
   /// One transaction: the file (when `file` is given) and the windows' fates, each merged with what is known.
   [[nodiscard]] Status add_windows(const StreamKey& stream, const std::vector<WindowFates>& windows,
                                    const FileRow* file);
+  /// Errors also: io_error when the series has a seal of this number.
+  [[nodiscard]] Status add_seal(const SealRow& seal);
+  /// The log has the series' seals up to this one.
+  [[nodiscard]] Status set_published(const Uuid& series, std::uint32_t number);
   [[nodiscard]] Status set_open(const Uuid& series);
   /// Time, reason and master in one step, so that a series called closed always has its master in place.
   [[nodiscard]] Status set_closed(const SeriesRow& series);
@@ -78,11 +91,22 @@ class Catalogue {
   [[nodiscard]] Result<std::vector<SeriesRow>> series() const;
   [[nodiscard]] Result<std::vector<StreamRow>> streams(const Uuid& series) const;
   [[nodiscard]] Result<std::vector<FileRow>> files(const Uuid& series) const;
+  /// Ascending. What `visit` returns in error ends it.
+  [[nodiscard]] Status for_each_window(const StreamKey& stream,
+                                       const std::function<Status(const WindowFates&)>& visit) const;
   [[nodiscard]] Result<std::vector<WindowFates>> windows(const StreamKey& stream) const;
   [[nodiscard]] Result<std::optional<WindowFates>> window(const WindowKey& key) const;
+  [[nodiscard]] Result<std::vector<SealRow>> seals(const Uuid& series) const;  ///< by number
+  /// In the order in which they were made, and the last of them.
+  [[nodiscard]] Result<std::vector<SealRow>> seals_of_detector(const std::string& detector) const;
+  [[nodiscard]] Result<std::optional<SealRow>> last_seal_of_detector(const std::string& detector) const;
+  [[nodiscard]] Result<std::vector<SealRow>> unpublished_seals() const;
   [[nodiscard]] Result<bool> has_file(const std::string& name) const;
   /// Number of windows known of the stream.
   [[nodiscard]] Result<std::uint64_t> window_count(const StreamKey& stream) const;
+  /// It was of version 1: the pixel CRCs of what was there are in the data files only. Add them, then say so.
+  [[nodiscard]] bool lacks_pixel_crcs() const noexcept { return lacks_pixel_crcs_; }
+  [[nodiscard]] Status has_pixel_crcs();
 
  private:
   explicit Catalogue(sqlite3* database) noexcept : database_(database) {}
@@ -91,9 +115,7 @@ class Catalogue {
   [[nodiscard]] Status run(const char* sql) const;
 
   sqlite3* database_;
+  bool lacks_pixel_crcs_ = false;
 };
-
-/// Joins two reports of one window, frame by frame (better_fate).
-[[nodiscard]] WindowFates merge_fates(const WindowFates& known, const WindowFates& later);
 
 }  // namespace ff::sink

@@ -52,6 +52,23 @@ bool same_frames(const DataFileHead& head, const FinishedWindow& window) {
 
 }  // namespace
 
+WindowFates fates_of(const FinishedWindow& window, std::uint64_t skip) {
+  WindowFates fates{.window = window.key.window,
+                    .complete = window.complete,
+                    .fates = window.fates,
+                    .reported = window.reported,
+                    .payload_sha256 = window.payload_sha256,
+                    .pixel_crcs = std::vector<std::uint32_t>(window.fates.size()),
+                    .facts = window.facts};
+  for (const DecodedFrame& frame : window.frames) {
+    if ((skip >> frame.position & 1) != 0)
+      fates.fates[frame.position] = {};
+    else
+      fates.pixel_crcs[frame.position] = frame.pixel_crc;
+  }
+  return fates;
+}
+
 DataFile::DataFile(std::filesystem::path path, DataFileHead head)
     : path_(std::move(path)), head_(std::move(head)) {}
 
@@ -92,8 +109,8 @@ Status DataFile::make_pixel_dataset() {
 }
 
 Status DataFile::reserve(std::uint64_t more_bytes) {
-  const std::uint64_t needed =
-      chunk_bytes_ + more_bytes + kMetadataBytes + kMetadataBytesPerFrame * (frames() + kGridPositionsMax);
+  const std::uint64_t needed = chunk_bytes_ + text_bytes_ + more_bytes + kMetadataBytes +
+                               kMetadataBytesPerFrame * (frames() + kGridPositionsMax);
   if (needed <= reserved_bytes_) return {};
   void* handle = nullptr;
   if (H5Fget_vfd_handle(file_.get(), H5P_DEFAULT, &handle) < 0)
@@ -113,7 +130,7 @@ Status DataFile::append(const FinishedWindow& window, std::uint64_t skip) {
   if (!same_frames(head_, window))
     return fail(Errc::shape_mismatch,
                 path_.string() + ": the window's stream, shape or W differ from the file's");
-  std::uint64_t bytes = 0;
+  std::uint64_t bytes = window.facts.size();
   std::vector<const DecodedFrame*> fresh;
   for (const DecodedFrame& frame : window.frames) {
     if ((skip >> frame.position & 1) != 0) continue;
@@ -128,7 +145,8 @@ Status DataFile::append(const FinishedWindow& window, std::uint64_t skip) {
     FF_TRY(write_frame(*frame, frames()));
     note_frame(window, *frame);
   }
-  index_.windows.push_back({window.key.window, window.complete, window.fates});
+  index_.windows.push_back(fates_of(window, skip));
+  text_bytes_ += window.facts.size();
   boot_id_ = window.boot_id;
   clock_ = window.clock;
   bounds_.insert(window.bounds.begin(), window.bounds.end());
@@ -158,6 +176,7 @@ void DataFile::note_frame(const FinishedWindow& window, const DecodedFrame& fram
   tables_.received_monotonic_ns.push_back(frame.times.received_monotonic_ns);
   tables_.state.push_back(window.fates[frame.position].state);
   tables_.user_data += frame.user_data;
+  text_bytes_ += frame.user_data.size();
   tables_.user_data_end.push_back(tables_.user_data.size());
 }
 
@@ -178,23 +197,37 @@ void DataFile::write_tables(Hdf5Writer& writer) {
   const Hdf5Id own = writer.group(file_.get(), "entry/foreframe", "NXcollection");
   if (!writer.good()) return;
   write_head(writer, own.get());
-  std::vector<std::uint64_t> windows;
-  std::vector<std::uint8_t> counts, complete, states, stages;
+  write_window_tables(writer, own.get());
+}
+
+void DataFile::write_window_tables(Hdf5Writer& writer, hid_t own) {
+  std::vector<std::uint64_t> windows, facts_end;
+  std::vector<std::uint8_t> counts, complete, states, stages, reported;
+  std::string digests, facts;
   for (const WindowFates& window : index_.windows) {
     windows.push_back(window.window);
     counts.push_back(static_cast<std::uint8_t>(window.fates.size()));
     complete.push_back(window.complete ? 1 : 0);
+    reported.push_back(window.reported ? 1 : 0);
+    digests += window.payload_sha256.empty() ? std::string(32, '\0') : window.payload_sha256;
+    facts += window.facts;
+    facts_end.push_back(facts.size());
     for (std::uint32_t i = 0; i < head_.window_frames; ++i) {
       const FrameFate fate = i < window.fates.size() ? window.fates[i] : FrameFate{};
       states.push_back(fate.state);
       stages.push_back(fate.stage);
     }
   }
-  writer.array(own.get(), "window", H5T_STD_U64LE, {windows.size()}, windows.data());
-  writer.array(own.get(), "window_frame_count", H5T_STD_U8LE, {windows.size()}, counts.data());
-  writer.array(own.get(), "window_complete", H5T_STD_U8LE, {windows.size()}, complete.data());
-  writer.array(own.get(), "window_state", H5T_STD_U8LE, {windows.size(), head_.window_frames}, states.data());
-  writer.array(own.get(), "window_stage", H5T_STD_U8LE, {windows.size(), head_.window_frames}, stages.data());
+  const hsize_t m = windows.size();
+  writer.array(own, "window", H5T_STD_U64LE, {m}, windows.data());
+  writer.array(own, "window_frame_count", H5T_STD_U8LE, {m}, counts.data());
+  writer.array(own, "window_complete", H5T_STD_U8LE, {m}, complete.data());
+  writer.array(own, "window_reported", H5T_STD_U8LE, {m}, reported.data());
+  writer.array(own, "window_state", H5T_STD_U8LE, {m, head_.window_frames}, states.data());
+  writer.array(own, "window_stage", H5T_STD_U8LE, {m, head_.window_frames}, stages.data());
+  writer.array(own, "window_payload_sha256", H5T_STD_U8LE, {m, 32}, digests.data());
+  writer.array(own, "window_facts", H5T_STD_U8LE, {facts.size()}, facts.data());
+  writer.array(own, "window_facts_end", H5T_STD_U64LE, {m}, facts_end.data());
 }
 
 void DataFile::write_head(Hdf5Writer& writer, hid_t group) {

@@ -20,6 +20,7 @@
 #include "hpc_sink/decode/finished_window.hpp"
 #include "hpc_sink/store/frame_chunk.hpp"
 #include "hpc_sink/store/hdf5_writer.hpp"
+#include "hpc_sink/store/window_fates.hpp"
 
 namespace ff::sink {
 
@@ -38,12 +39,9 @@ struct DataFileHead {
   Compression compression = Compression::bslz4;
 };
 
-/// The fate of one window's frames, as file and catalogue keep it.
-struct WindowFates {
-  std::uint64_t window = 0;
-  bool complete = false;
-  std::vector<FrameFate> fates;
-};
+/// What the window's frames but those in `skip` (bits of positions) add to what is known of it. Of the skipped ones,
+/// which another file has, it says nothing: that file may not be durable yet.
+[[nodiscard]] WindowFates fates_of(const FinishedWindow& window, std::uint64_t skip);
 
 /// What a file holds, without the pixels.
 struct DataFileIndex {
@@ -93,6 +91,7 @@ class DataFile {
   void note_frame(const FinishedWindow& window, const DecodedFrame& frame);
   void write_tables(Hdf5Writer& writer);
   void write_head(Hdf5Writer& writer, hid_t group);
+  void write_window_tables(Hdf5Writer& writer, hid_t group);
 
   std::filesystem::path path_;
   DataFileHead head_;
@@ -103,6 +102,7 @@ class DataFile {
   foreframe::wire::HostClock clock_;
   std::set<std::string> bounds_;  // of the windows so far
   std::uint64_t chunk_bytes_ = 0;
+  std::uint64_t text_bytes_ = 0;  // of user data and facts, written at the end
   std::uint64_t reserved_bytes_ = 0;
   bool intact_ = true;
   bool closed_ = false;

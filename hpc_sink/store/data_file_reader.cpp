@@ -2,6 +2,7 @@
 //
 // read_data_file: what a finished file says about itself, believed only after it was checked.
 #include <algorithm>
+#include <map>
 
 #include "common/base/crc32c.hpp"
 #include "common/wire/tile_grid.hpp"
@@ -11,6 +12,8 @@ namespace ff::sink {
 namespace {
 
 constexpr hsize_t kRowsMax = 2 * kDataFileFramesMax;
+constexpr std::size_t kSha256Bytes = 32;
+constexpr std::size_t kFactsBytesMax = 256;  // a window, on average
 
 class Reader {
  public:
@@ -46,6 +49,8 @@ class Reader {
     value.resize(std::min(value.find('\0'), value.size()));
     return value;
   }
+
+  [[nodiscard]] bool has(const char* name) const { return H5Lexists(file_.get(), name, H5P_DEFAULT) > 0; }
 
   template <typename T>
   [[nodiscard]] Result<std::vector<T>> table(const char* name, hid_t type,
@@ -101,6 +106,49 @@ Result<DataFileHead> read_head(const Reader& reader) {
   return head;
 }
 
+// Files of earlier builds have no digests and facts; then they are not known.
+Status read_records(const Reader& reader, std::vector<WindowFates>& fates) {
+  if (!reader.has("entry/foreframe/window_reported")) return {};
+  FF_ASSIGN(const auto reported,
+            reader.table<std::uint8_t>("entry/foreframe/window_reported", H5T_NATIVE_UINT8));
+  FF_ASSIGN(const auto digests,
+            reader.table<char>("entry/foreframe/window_payload_sha256", H5T_NATIVE_UINT8, kSha256Bytes));
+  FF_ASSIGN(const auto facts,
+            reader.table<char>("entry/foreframe/window_facts", H5T_NATIVE_UINT8, kFactsBytesMax));
+  FF_ASSIGN(const auto ends,
+            reader.table<std::uint64_t>("entry/foreframe/window_facts_end", H5T_NATIVE_UINT64));
+  const std::size_t count = fates.size();
+  if (reported.size() != count || digests.size() != count * kSha256Bytes || ends.size() != count)
+    return reader.malformed("its window tables have different lengths");
+  std::uint64_t first = 0;
+  for (std::size_t w = 0; w < count; ++w) {
+    if (ends[w] < first || ends[w] > facts.size())
+      return reader.malformed("window_facts_end is out of order");
+    fates[w].reported = reported[w] != 0;
+    fates[w].payload_sha256.assign(digests.data() + w * kSha256Bytes, kSha256Bytes);
+    if (fates[w].payload_sha256 == std::string(kSha256Bytes, '\0')) fates[w].payload_sha256.clear();
+    fates[w].facts.assign(facts.data() + first, ends[w] - first);
+    first = ends[w];
+  }
+  return {};
+}
+
+// A frame's CRC stands in its row; the window it belongs to keeps it too.
+void place_pixel_crcs(ReadDataFile& content) {
+  std::map<std::uint64_t, WindowFates*> windows;
+  for (WindowFates& window : content.index.windows) {
+    window.pixel_crcs.assign(window.fates.size(), 0);
+    windows[window.window] = &window;
+  }
+  for (std::size_t row = 0; row < content.index.frame_numbers.size(); ++row) {
+    const auto frame = static_cast<std::uint64_t>(content.index.frame_numbers[row]);
+    const auto window = windows.find(frame / content.head.window_frames);
+    const std::size_t position = frame % content.head.window_frames;
+    if (window != windows.end() && position < window->second->pixel_crcs.size())
+      window->second->pixel_crcs[position] = content.index.pixel_crcs[row];
+  }
+}
+
 Result<std::vector<WindowFates>> read_windows(const Reader& reader, std::uint32_t window_frames) {
   FF_ASSIGN(const auto windows, reader.table<std::uint64_t>("entry/foreframe/window", H5T_NATIVE_UINT64));
   FF_ASSIGN(const auto counts,
@@ -118,10 +166,12 @@ Result<std::vector<WindowFates>> read_windows(const Reader& reader, std::uint32_
   std::vector<WindowFates> fates(count);
   for (std::size_t w = 0; w < count; ++w) {
     if (counts[w] > window_frames) return reader.malformed("a window has more frames than W");
-    fates[w] = {windows[w], complete[w] != 0, {}};
+    fates[w].window = windows[w];
+    fates[w].complete = complete[w] != 0;
     for (std::size_t i = 0; i < counts[w]; ++i)
       fates[w].fates.push_back({states[w * window_frames + i], stages[w * window_frames + i]});
   }
+  FF_TRY(read_records(reader, fates));
   return fates;
 }
 
@@ -166,6 +216,7 @@ Result<ReadDataFile> read_data_file(const std::filesystem::path& path, bool veri
   if (content.index.frame_numbers.size() != content.index.pixel_crcs.size())
     return reader.malformed("its frame tables have different lengths");
   FF_ASSIGN(content.index.windows, read_windows(reader, content.head.window_frames));
+  place_pixel_crcs(content);
   if (verify) FF_TRY(reader.verify_pixels(content));
   return content;
 }

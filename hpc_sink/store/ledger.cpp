@@ -64,6 +64,7 @@ Result<StreamLedger> build_stream(const Catalogue& catalogue, const SeriesRow& s
   StreamLedger ledger;
   ledger.stream = stream.key.stream;
   ledger.channel = stream.geometry.channel();
+  ledger.window_frames = stream.window_frames;
   ledger.end_known = expected.has_value();
   ledger.expected = expected.value_or(frames_known(stream, windows));
   if (ledger.expected > kLedgerFramesMax)

@@ -31,6 +31,7 @@ struct FrameRange {
 struct StreamLedger {
   std::uint32_t stream = 0;
   std::string channel;
+  std::uint32_t window_frames = 0;  ///< W
   bool end_known = false;
   std::uint64_t expected = 0;     ///< of the series end; without one, last frame known + 1
   std::vector<FrameFate> fates;   ///< one per expected frame

@@ -23,6 +23,12 @@ std::uint64_t stored_bits(const std::optional<WindowFates>& known) {
   return bits;
 }
 
+bool adds_to(const WindowFates& known, const WindowFates& later) {
+  const WindowFates merged = merge_fates(known, later);
+  return merged.fates != known.fates || merged.complete != known.complete ||
+         merged.reported != known.reported;
+}
+
 bool same_shape(const foreframe::wire::StreamGeometry& a, const foreframe::wire::StreamGeometry& b) {
   return a.rows() == b.rows() && a.cols() == b.cols() && a.dtype() == b.dtype();
 }
@@ -91,8 +97,8 @@ Status SeriesStore::add(FinishedWindow& window) {
   if (fresh) {
     FF_TRY(store_frames(window, skip));
   } else {
-    const WindowFates fates{window.key.window, window.complete, window.fates};
-    if (!known || merge_fates(*known, fates).fates != known->fates)
+    const WindowFates fates = fates_of(window, skip);
+    if (!known || adds_to(*known, fates))
       FF_TRY(catalogue_->add_windows(window.key.stream, {fates}, nullptr));
     shared_.offsets.done(window.tickets);
   }

@@ -110,6 +110,7 @@ class SeriesStore {
   [[nodiscard]] Status recover();
   [[nodiscard]] Status recover_folder(const std::filesystem::path& folder);
   void adopt(const std::filesystem::path& path, const std::string& name);
+  [[nodiscard]] Status take_pixel_crcs(const std::vector<SeriesRow>& series);
   [[nodiscard]] Status load_series(const SeriesRow& row);
 
   // windows and files

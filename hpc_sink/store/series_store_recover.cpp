@@ -29,6 +29,7 @@ Status SeriesStore::recover() {
   }
   if (code) return fail(Errc::io_error, "reading " + options_.folder.string() + ": " + code.message());
   FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
+  if (catalogue_->lacks_pixel_crcs()) FF_TRY(take_pixel_crcs(rows));
   for (const SeriesRow& row : rows)
     if (row.closed_utc_ns == 0) FF_TRY(load_series(row));
   update_counts();
@@ -53,6 +54,22 @@ Status SeriesStore::recover_folder(const std::filesystem::path& folder) {
     }
   }
   return {};
+}
+
+// Once, after the catalogue was brought up from version 1. A file that can't be read keeps its frames without CRC.
+Status SeriesStore::take_pixel_crcs(const std::vector<SeriesRow>& series) {
+  for (const SeriesRow& row : series) {
+    FF_ASSIGN(const std::vector<FileRow> files, catalogue_->files(row.uid));
+    for (const FileRow& file : files) {
+      const auto content = read_data_file(options_.folder / file.name, false);
+      if (content.ok())
+        FF_TRY(catalogue_->add_windows(file.stream, content->index.windows, nullptr));
+      else
+        service::log_error("no pixel CRCs for the catalogue",
+                           {{"file", file.name}, {"why", content.error().message}});
+    }
+  }
+  return catalogue_->has_pixel_crcs();
 }
 
 // The file was renamed but its row did not get into the catalogue. A file that doesn't verify stays where it

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Two reports of one window become one.
+#include "hpc_sink/store/window_fates.hpp"
+
+#include <algorithm>
+
+#include "hpc_sink/decode/window_facts.hpp"
+
+namespace ff::sink {
+namespace {
+
+bool is_settled(FrameFate fate) noexcept {
+  return fate.state != foreframe::wire::FRAME_STATE_UNSPECIFIED && !may_improve(fate);
+}
+
+}  // namespace
+
+WindowFates merge_fates(const WindowFates& known, const WindowFates& later) {
+  WindowFates merged = known;
+  const std::size_t frames = std::max(known.fates.size(), later.fates.size());
+  merged.fates.resize(frames);
+  merged.pixel_crcs.resize(frames);
+  for (std::size_t i = 0; i < later.fates.size(); ++i) {
+    // A catalogue of version 1 did not keep CRCs; its files say them later.
+    if (is_stored(merged.fates[i])) {
+      if (merged.pixel_crcs[i] == 0 && is_stored(later.fates[i]))
+        merged.pixel_crcs[i] = pixel_crc_of(later, i);
+      continue;
+    }
+    merged.fates[i] = better_fate(merged.fates[i], later.fates[i]);
+    if (is_stored(merged.fates[i])) merged.pixel_crcs[i] = pixel_crc_of(later, i);
+  }
+  merged.complete =
+      (known.complete || later.complete) && std::all_of(merged.fates.begin(), merged.fates.end(), is_settled);
+  merged.reported = known.reported || later.reported;
+  if (merged.payload_sha256.empty() || newer_record(later.facts, known.facts))
+    if (!later.payload_sha256.empty()) merged.payload_sha256 = later.payload_sha256;
+  merged.facts = merge_facts(known.facts, later.facts);
+  return merged;
+}
+
+}  // namespace ff::sink
