@@ -76,6 +76,11 @@ void describe(service::ConfigSchema& schema, SinkConfig& c) {
   schema.size("memory.max", &c.memory_max_bytes, 1 << 20, 1ull << 50,
               "For windows in flight: twice their raw frames, and the predictors' state.");
   describe_store(schema, c);
+  schema.section("seal", "The signature under each series' ledger.");
+  schema.text(
+      "seal.key_file", &c.seal_key_file,
+      "Ed25519 private key (PEM), made at the first start with mode 0600. Empty: keys/<sink.name>.pem in the "
+      "store. `foreframe ledger key` prints the public key.");
   schema.section("nexus", "What the detector can't know, for the NeXus master files.");
   schema.text("nexus.instrument", &c.nexus_instrument, "Name of the beamline.");
   schema.text("nexus.source", &c.nexus_source, "Name of the facility.");
@@ -86,10 +91,17 @@ DecodeOptions SinkConfig::decode_options() const {
   return {.device = device_of(decode_device), .window_timeout = window_timeout, .grace = grace};
 }
 
+std::filesystem::path SinkConfig::seal_key_path() const {
+  if (!seal_key_file.empty()) return seal_key_file;
+  return std::filesystem::path(store_path) / "keys" / (sink_name + ".pem");
+}
+
 StoreOptions SinkConfig::store_options() const {
   StoreOptions options;
   options.folder = store_path;
   options.sink = sink_name;
+  options.destination = log_group;
+  options.seal_key_file = seal_key_path();
   options.compression = parse_compression(store_compression).value();
   options.file_bytes_max = file_max_bytes;
   options.file_max_time = file_max_time;

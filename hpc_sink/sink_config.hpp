@@ -39,10 +39,14 @@ struct SinkConfig {
   std::chrono::nanoseconds file_max_time = std::chrono::seconds(60);
   std::chrono::nanoseconds series_idle_timeout = std::chrono::minutes(10);
 
+  std::string seal_key_file;
+
   std::string nexus_instrument = "unknown";
   std::string nexus_source = "unknown";
   std::string nexus_sample = "unknown";
 
+  /// seal.key_file, or where it is when that is empty.
+  [[nodiscard]] std::filesystem::path seal_key_path() const;
   [[nodiscard]] DecodeOptions decode_options() const;
   [[nodiscard]] StoreOptions store_options() const;
   /// Errors: config_error (a log.kafka entry that is not "key=value").

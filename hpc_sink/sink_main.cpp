@@ -23,12 +23,22 @@ std::unique_ptr<transport::LogReader> open_log(const sink::SinkConfig& config, E
   return nullptr;
 }
 
+std::unique_ptr<transport::LogWriter> open_ledger(const sink::SinkConfig& config, Error& why) {
+  const auto options = config.log_options();
+  auto writer = options.ok() ? transport::open_log_writer(*options, {transport::Topic::ledger})
+                             : Result<std::unique_ptr<transport::LogWriter>>(options.error());
+  if (writer.ok()) return std::move(*writer);
+  why = writer.error();
+  return nullptr;
+}
+
 Result<std::string> run(const sink::SinkConfig& config, service::DaemonContext& context) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is a full disk: an error of write(), not the end
   return sink::run_sink(config, {.stop = context.stop,
                                  .metrics = context.metrics,
                                  .health = context.health,
                                  .open_log = [&](Error& why) { return open_log(config, why); },
+                                 .open_ledger = [&](Error& why) { return open_ledger(config, why); },
                                  .progress = [&] { context.progress(); },
                                  .ready = [&] { context.ready("storing to " + config.store_path); }});
 }

@@ -85,6 +85,7 @@ class SinkPath {
 Status SinkPath::run() {
   StoreOptions options = config_.store_options();
   options.step = around_.step;
+  options.open_ledger = around_.open_ledger;
   FF_ASSIGN(store_, SeriesStore::open(std::move(options), {offsets_, done_, clock_, metrics_}));
   Error why;
   reader_ = around_.open_log(why);

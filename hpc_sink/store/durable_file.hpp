@@ -22,6 +22,7 @@ enum class StoreStep {
   file_synced,
   file_renamed,
   catalogued,
+  sealed,
   committed,
   master_renamed
 };

@@ -9,6 +9,7 @@
 #include <map>
 
 #include "common/wire/envelope.hpp"
+#include "hpc_sink/seal/sealed_master.hpp"
 #include "hpc_sink/store/file_names.hpp"
 #include "hpc_sink/store/nxmx_metadata.hpp"
 #include "hpc_sink/store/virtual_layout.hpp"
@@ -126,11 +127,24 @@ std::vector<std::uint8_t> channel_states(const ChannelView& channel, const Serie
   return states;
 }
 
+std::string state_dataset(const ChannelView& channel) { return "state" + channel.dataset.substr(4); }
+
+// Which streams a state dataset is made of, so that a reader can hold it against the leaves.
+void write_state_streams(Hdf5Writer& w, hid_t own, const std::vector<ChannelView>& channels) {
+  std::string lines;
+  for (const ChannelView& channel : channels) {
+    lines += state_dataset(channel);
+    for (const StreamRow& stream : channel.streams) lines += " " + std::to_string(stream.key.stream);
+    lines += "\n";
+  }
+  w.text(own, "state_streams", lines);
+}
+
 void write_states(Hdf5Writer& w, hid_t file, hid_t data, const std::vector<ChannelView>& channels,
                   const SeriesLedger& ledger, std::uint64_t frames) {
   for (const ChannelView& channel : channels) {
     const std::vector<std::uint8_t> states = channel_states(channel, ledger, frames);
-    const std::string name = channel.dataset == "data" ? "state" : "state" + channel.dataset.substr(4);
+    const std::string name = state_dataset(channel);
     w.array(data, name.c_str(), H5T_STD_U8LE, {states.size()}, states.data());
     w.attributes_of(data, name.c_str(),
                     {{"meaning",
@@ -156,19 +170,21 @@ void write_states(Hdf5Writer& w, hid_t file, hid_t data, const std::vector<Chann
   }
 }
 
-void write_ledger(Hdf5Writer& w, hid_t file, const SeriesLedger& ledger) {
+Status write_ledger(Hdf5Writer& w, hid_t file, const Catalogue& catalogue, const SeriesLedger& ledger,
+                    const std::vector<SealRow>& seals) {
   const Hdf5Id group(H5Gopen2(file, "entry/foreframe", H5P_DEFAULT), H5Gclose);
   w.text(group.get(), "ledger", ledger_json(ledger, 1));
   w.attribute(group.get(), "layout", std::uint64_t{kDataFileLayout});
   w.attribute(group.get(), "series_uid", ledger.series.uid.to_string());
   w.attribute(group.get(), "detector", ledger.series.detector);
   w.attribute(group.get(), "ledger_closes", std::uint64_t{ledger.closes() ? 1u : 0u});
+  return write_sealed(w, group.get(), catalogue, ledger, seals);
 }
 
 }  // namespace
 
 Status write_master(const std::filesystem::path& path, const Catalogue& catalogue, const SeriesLedger& ledger,
-                    const MasterOptions& options) {
+                    const std::vector<SealRow>& seals, const MasterOptions& options) {
   FF_ASSIGN(const std::vector<StreamRow> streams, catalogue.streams(ledger.series.uid));
   FF_ASSIGN(const std::vector<FileRow> files, catalogue.files(ledger.series.uid));
   const std::vector<ChannelView> channels = channels_of(streams);
@@ -193,9 +209,10 @@ Status write_master(const std::filesystem::path& path, const Catalogue& catalogu
     writer.attribute(data.get(), "signal", "data");
     for (const ChannelView& channel : channels) write_channel(writer, data.get(), channel, files, frames);
     write_states(writer, file.get(), data.get(), channels, ledger, frames);
+    write_state_streams(writer, own.get(), channels);
   }
   write_nxmx_metadata(writer, file.get(), channels, frames, options);
-  write_ledger(writer, file.get(), ledger);
+  FF_TRY(write_ledger(writer, file.get(), catalogue, ledger, seals));
   FF_TRY(writer.status());
   if (file.reset() < 0) return hdf5_error("closing " + path.string());
   return {};

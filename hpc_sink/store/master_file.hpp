@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Master file: the NeXus NXmx view of a whole series: one virtual dataset per channel over the data files,
-// metadata, masks, the state of every frame and the ledger.
+// metadata, masks, the state of every frame, the ledger and its seals.
 //
 // Data path  catalogue > [master] > fsync, rename
 // Format     docs/formats/files.md. Only relative names inside: the series' folder can be moved.
@@ -25,6 +25,7 @@ struct MasterOptions {
 /// Writes the master at `path` (a .part), closed but not synced. Errors: io_error, disk_full, those of the
 /// catalogue.
 [[nodiscard]] Status write_master(const std::filesystem::path& path, const Catalogue& catalogue,
-                                  const SeriesLedger& ledger, const MasterOptions& options);
+                                  const SeriesLedger& ledger, const std::vector<SealRow>& seals,
+                                  const MasterOptions& options);
 
 }  // namespace ff::sink

@@ -14,6 +14,7 @@ namespace ff::sink {
 namespace {
 
 constexpr std::uint32_t kSegmentsMax = 1'000'000;
+constexpr auto kPublishPatience = std::chrono::seconds(5);
 
 std::uint64_t stored_bits(const std::optional<WindowFates>& known) {
   std::uint64_t bits = 0;
@@ -229,7 +230,8 @@ void SeriesStore::abandon_file(OpenFiles::iterator entry) {
 
 Status SeriesStore::finish() {
   while (!files_.empty()) FF_TRY(finish_file(files_.begin()));
-  return tick();
+  FF_TRY(tick());
+  return publisher_->finish(kPublishPatience);
 }
 
 }  // namespace ff::sink

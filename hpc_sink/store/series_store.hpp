@@ -25,6 +25,8 @@
 #include "hpc_sink/consume/offset_ledger.hpp"
 #include "hpc_sink/consume/patience_clock.hpp"
 #include "hpc_sink/decode/done_windows.hpp"
+#include "hpc_sink/seal/ledger_publisher.hpp"
+#include "hpc_sink/seal/sealer.hpp"
 #include "hpc_sink/sink_metrics.hpp"
 #include "hpc_sink/store/catalogue.hpp"
 #include "hpc_sink/store/data_file.hpp"
@@ -36,12 +38,15 @@ namespace ff::sink {
 struct StoreOptions {
   std::filesystem::path folder;
   std::string sink = "sink";
+  std::string destination = "foreframe-sink";  ///< consumer group: for whom the seals speak
+  std::filesystem::path seal_key_file;         ///< made where there is none
   Compression compression = Compression::bslz4;
   std::uint64_t file_bytes_max = 1ull << 30;
   std::chrono::nanoseconds file_max_time = std::chrono::seconds(60);
   std::chrono::nanoseconds grace = std::chrono::seconds(5);  ///< after the series' end, for what is late
   std::chrono::nanoseconds idle_timeout = std::chrono::minutes(10);  ///< a series without an end
   MasterOptions master;
+  OpenLedgerWriter open_ledger;  ///< empty: seals stay in catalogue and files
   StoreStepHook step = [](StoreStep) {};
 };
 
@@ -65,7 +70,7 @@ struct SeriesRecord {
 class SeriesStore {
  public:
   /// Opens folder and catalogue, removes this sink's .part files and adopts whole files that the catalogue
-  /// does not know. Errors: io_error, disk_full, unsupported_version.
+  /// does not know. Errors: io_error, disk_full, unsupported_version, config_error (the seal key).
   [[nodiscard]] static Result<std::unique_ptr<SeriesStore>> open(StoreOptions options, StoreShared shared);
 
   /// Puts the record into the catalogue and gives its ticket back. Errors: io_error, disk_full.
@@ -82,6 +87,7 @@ class SeriesStore {
   [[nodiscard]] std::uint64_t series_open() const noexcept { return series_open_.load(); }
   [[nodiscard]] std::uint64_t series_met() const noexcept { return series_met_.load(); }
   [[nodiscard]] const Catalogue& catalogue() const noexcept { return *catalogue_; }
+  [[nodiscard]] const PublicKey& seal_key() const noexcept { return sealer_->key.public_key(); }
 
  private:
   using FileKey = std::tuple<StreamKey, std::int32_t, std::uint64_t>;  // stream, partition, epoch
@@ -130,12 +136,16 @@ class SeriesStore {
   void note_end(OpenSeries& series, std::uint32_t stream, const foreframe::wire::SeriesEnd& end);
   [[nodiscard]] std::string close_reason(const Uuid& uid, const OpenSeries& series) const;
   [[nodiscard]] Status close_series(const Uuid& uid, const std::string& reason);
-  [[nodiscard]] Status write_master_of(SeriesRow& series);
+  [[nodiscard]] Status write_master_of(SeriesRow& series, const SeriesLedger& ledger,
+                                       const std::vector<SealRow>& seals);
+  [[nodiscard]] Status seal_and_show(SeriesRow& series);
   void update_counts();
 
   StoreOptions options_;
   StoreShared shared_;
   std::unique_ptr<Catalogue> catalogue_;
+  std::optional<Sealer> sealer_;
+  std::optional<LedgerPublisher> publisher_;
   OpenFiles files_;
   std::map<Uuid, OpenSeries> series_;
   std::map<StreamKey, foreframe::wire::StreamGeometry> geometries_;

@@ -105,7 +105,7 @@ Status SeriesStore::tick() {
     if (std::string reason = close_reason(uid, series); !reason.empty())
       over.emplace_back(uid, std::move(reason));
   for (const auto& [uid, reason] : over) FF_TRY(close_series(uid, reason));
-  return {};
+  return publisher_->tick();
 }
 
 Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
@@ -120,27 +120,36 @@ Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
   SeriesRow closed = *row;
   closed.closed_utc_ns = utc_now_ns();
   closed.close_reason = reason;
-  FF_TRY(write_master_of(closed));
+  FF_TRY(seal_and_show(closed));
   // Last of all: a sink killed before this line closes the series again, with the same result.
   FF_TRY(catalogue_->set_closed(closed));
+  publisher_->look_again();
   series_.erase(uid);
   update_counts();
   return {};
 }
 
-/// Writes the master of a series as it is when closed, and names it in `series`.
-Status SeriesStore::write_master_of(SeriesRow& series) {
+/// Seals the series as it is when closed. The seal is durable before any file shows it.
+Status SeriesStore::seal_and_show(SeriesRow& series) {
   const auto ledger = build_ledger(*catalogue_, series);
   if (!ledger.ok() && ledger.error().code == Errc::out_of_range) {
-    service::log_error("no master file: the series' end says more frames than a ledger holds",
+    service::log_error("no seal and no master file: the series' end says more frames than a ledger holds",
                        {{"series", series.uid.to_string()}, {"why", ledger.error().message}});
     return {};
   }
   if (!ledger.ok()) return ledger.error();
+  FF_ASSIGN(const std::vector<SealRow> seals, seal_series(*catalogue_, *ledger, *sealer_));
+  options_.step(StoreStep::sealed);
+  return write_master_of(series, *ledger, seals);
+}
+
+/// Writes the master and names it in `series`.
+Status SeriesStore::write_master_of(SeriesRow& series, const SeriesLedger& ledger,
+                                    const std::vector<SealRow>& seals) {
   const std::string name = master_file_name(series.uid, series.detector);
   const std::filesystem::path path = options_.folder / name, part = part_path(path, options_.sink);
   std::filesystem::create_directories(path.parent_path());
-  Status written = write_master(part, *catalogue_, *ledger, options_.master);
+  Status written = write_master(part, *catalogue_, ledger, seals, options_.master);
   if (written.ok()) written = trim_and_sync(part);
   if (written.ok()) written = publish(part, path, true);
   if (!written.ok()) {
@@ -154,7 +163,7 @@ Status SeriesStore::write_master_of(SeriesRow& series) {
   service::log_info("series closed", {{"series", series.uid.to_string()},
                                       {"reason", series.close_reason},
                                       {"master", name},
-                                      {"ledger_closes", ledger->closes()}});
+                                      {"ledger_closes", ledger.closes()}});
   return {};
 }
 

@@ -16,7 +16,11 @@ Result<std::unique_ptr<SeriesStore>> SeriesStore::open(StoreOptions options, Sto
   std::filesystem::create_directories(options.folder, code);
   if (code) return fail(Errc::io_error, "store.path " + options.folder.string() + ": " + code.message());
   std::unique_ptr<SeriesStore> store(new SeriesStore(std::move(options), shared));
+  FF_ASSIGN(SealKey key, SealKey::load_or_create(store->options_.seal_key_file));
+  store->sealer_.emplace(Sealer{key, store->options_.sink, store->options_.destination});
+  service::log_info("seals are signed with", {{"public_key", to_text(key.public_key())}});
   FF_ASSIGN(store->catalogue_, Catalogue::open(catalogue_path(store->options_.folder)));
+  store->publisher_.emplace(store->options_.open_ledger, *store->catalogue_);
   FF_TRY(store->recover());
   return store;
 }

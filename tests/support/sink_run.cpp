@@ -35,7 +35,7 @@ sink::SinkConfig quick_config(const std::filesystem::path& store) {
 }
 
 SinkOutcome run_over(const std::shared_ptr<FakeLog>& log, const sink::SinkConfig& config,
-                     sink::StoreStepHook step) {
+                     sink::StoreStepHook step, sink::OpenLedgerWriter open_ledger) {
   service::StopSignal stop;
   service::Metrics metrics("sink");
   service::Health health;
@@ -44,6 +44,7 @@ SinkOutcome run_over(const std::shared_ptr<FakeLog>& log, const sink::SinkConfig
                               .metrics = metrics,
                               .health = health,
                               .open_log = [&](Error&) { return std::make_unique<FakeLogReader>(log); },
+                              .open_ledger = std::move(open_ledger),
                               .progress = [] {},
                               .ready = [] {},
                               .step = std::move(step)});

@@ -38,7 +38,7 @@ struct SinkOutcome {
 /// Runs the sink until all series are closed. `step`: see StoreStepHook.
 [[nodiscard]] SinkOutcome run_over(
     const std::shared_ptr<FakeLog>& log, const sink::SinkConfig& config,
-    sink::StoreStepHook step = [](sink::StoreStep) {});
+    sink::StoreStepHook step = [](sink::StoreStep) {}, sink::OpenLedgerWriter open_ledger = {});
 
 /// The ledger of the only series in the store.
 [[nodiscard]] sink::SeriesLedger only_ledger(const std::filesystem::path& store);

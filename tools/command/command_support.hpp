@@ -16,7 +16,8 @@ class App;
 namespace ff::tools {
 
 inline constexpr int kExitDone = 0, kExitUsage = 64, kExitBadData = 65, kExitNoInput = 66,
-                     kExitUnavailable = 69, kExitSoftware = 70, kExitCantCreate = 73, kExitIo = 74;
+                     kExitUnavailable = 69, kExitSoftware = 70, kExitCantCreate = 73, kExitIo = 74,
+                     kExitBroken = 1, kExitNotYet = 75;
 
 /// Parses into `app` and then runs `body`. --help and wrong arguments are dealt with here.
 /// The exit code: the body's, 0 after --help, 64 after wrong arguments.

@@ -7,7 +7,7 @@
 //
 // Exit codes, the same for all (sysexits.h): 0 done, 1 a promise is broken (verify), 64 wrong arguments, 65 bad data in an input, 66 an
 // input is not there, 69 nobody at the other end, 70 our own fault, 73 the output can't be created,
-// 74 input/output failed, 78 configuration.
+// 74 input/output failed, 75 not yet (a series that is not sealed), 78 configuration.
 #pragma once
 
 #include <span>

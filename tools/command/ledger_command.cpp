@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `foreframe ledger list|show`: what became of every frame, from a sink's catalogue, also while the sink
-// runs.
+// `foreframe ledger list|show|verify|key`: what became of every frame, from a sink's catalogue, also while the sink
+// runs. Verify and key: ledger_verify.cpp.
 #include <cstdio>
+#include <filesystem>
 #include <string>
 
 #include <CLI/CLI.hpp>
@@ -12,27 +13,32 @@
 #include "hpc_sink/store/series_store.hpp"
 #include "tools/command/command_support.hpp"
 #include "tools/command/commands.hpp"
+#include "tools/command/ledger_arguments.hpp"
 
 namespace ff::tools {
 namespace {
 
-struct LedgerArguments {
-  std::string store = "/var/lib/foreframe/store";
-  std::string series;
-  bool json = false;
-};
+constexpr const char* kExamples =
+    "Examples:\n"
+    "  foreframe ledger list                                    every series of the store, a line each\n"
+    "  foreframe ledger show 019a6b                             what became of each frame\n"
+    "  foreframe ledger key                                     who signs: keep this line where nobody "
+    "changes it\n"
+    "  foreframe ledger verify --key beamline.pub               all series: seals, windows, files\n"
+    "  foreframe ledger verify 019a6b --deep                    and every pixel\n"
+    "  foreframe ledger verify 019a.../eiger_master.h5 --deep   from the files alone\n"
+    "  foreframe ledger verify --log kafka://broker:9092        the seals in the ledger topic\n"
+    "Exit codes of verify: 0 all holds, 1 something contradicts its seal, 64 wrong arguments, 65 an input "
+    "can't be read,\n"
+    "66 an input is not there, 69 the log can't be reached, 74 input/output failed, 75 not sealed yet.\n";
 
 Result<std::vector<sink::SeriesLedger>> load(const LedgerArguments& arguments) {
-  FF_ASSIGN(const auto catalogue, sink::Catalogue::open_read_only(sink::catalogue_path(arguments.store)));
-  FF_ASSIGN(const std::vector<sink::SeriesRow> rows, catalogue->series());
+  FF_ASSIGN(const ChosenSeries chosen, choose_series(arguments));
   std::vector<sink::SeriesLedger> ledgers;
-  for (const sink::SeriesRow& row : rows) {
-    if (!arguments.series.empty() && !row.uid.to_string().starts_with(arguments.series)) continue;
-    FF_ASSIGN(sink::SeriesLedger ledger, sink::build_ledger(*catalogue, row));
+  for (const sink::SeriesRow& row : chosen.rows) {
+    FF_ASSIGN(sink::SeriesLedger ledger, sink::build_ledger(*chosen.catalogue, row));
     ledgers.push_back(std::move(ledger));
   }
-  if (ledgers.empty() && !arguments.series.empty())
-    return fail(Errc::not_found, "no series '" + arguments.series + "' in " + arguments.store);
   return ledgers;
 }
 
@@ -72,7 +78,8 @@ void print_one(const std::vector<sink::SeriesLedger>& ledgers, const LedgerArgum
                                        : sink::ledger_text(ledgers[i]).c_str());
 }
 
-int run(const LedgerArguments& arguments, bool list) {
+int show(const LedgerArguments& arguments, bool list) {
+  if (!arguments.log_url.empty()) return ledger_from_topic(arguments, list);
   const auto ledgers = load(arguments);
   if (!ledgers.ok()) return report_error("ledger", ledgers.error());
   if (list) {
@@ -85,22 +92,77 @@ int run(const LedgerArguments& arguments, bool list) {
   return kExitDone;
 }
 
+void add_place(CLI::App& command, LedgerArguments& arguments) {
+  command.add_option("--store", arguments.store, "folder of the sink's store (store.path)")
+      ->capture_default_str();
+}
+
+void add_topic(CLI::App& command, LedgerArguments& arguments) {
+  command.add_option("--log", arguments.log_url,
+                     "read the seals of the ledger topic instead: kafka://... or log:///...");
+  command.add_option("--topic-prefix", arguments.topic_prefix, "log.topic_prefix of the site")
+      ->capture_default_str();
+  command.add_flag("--json", arguments.json, "for programs; see docs/formats/ledger.md");
+}
+
+CLI::App* add_verify(CLI::App& app, LedgerArguments& arguments) {
+  CLI::App* const verify =
+      app.add_subcommand("verify", "do catalogue, master, files and pixels say what was sealed");
+  verify->add_option("SERIES|FILE", arguments.series,
+                     "series uid, or how it begins, or a master file; without it all series of the store");
+  verify->add_option("--key", arguments.key,
+                     "public key that must have signed: \"ed25519:...\", or a file with it or in PEM");
+  verify->add_flag("--deep", arguments.deep,
+                   "decode every frame of the data files and compare its pixels' CRC");
+  add_place(*verify, arguments);
+  add_topic(*verify, arguments);
+  return verify;
+}
+
 }  // namespace
 
+Result<ChosenSeries> choose_series(const LedgerArguments& arguments) {
+  ChosenSeries chosen;
+  FF_ASSIGN(chosen.catalogue, sink::Catalogue::open_read_only(sink::catalogue_path(arguments.store)));
+  FF_ASSIGN(std::vector<sink::SeriesRow> rows, chosen.catalogue->series());
+  for (sink::SeriesRow& row : rows)
+    if (row.uid.to_string().starts_with(arguments.series)) chosen.rows.push_back(std::move(row));
+  if (chosen.rows.empty() && !arguments.series.empty())
+    return fail(Errc::not_found, "no series '" + arguments.series + "' in " + arguments.store);
+  return chosen;
+}
+
+bool is_master_file(const LedgerArguments& arguments) {
+  std::error_code ignored;
+  return !arguments.series.empty() && (std::filesystem::is_regular_file(arguments.series, ignored) ||
+                                       arguments.series.find(".h5") != std::string::npos);
+}
+
 int ledger_command(int argc, char** argv) {
-  CLI::App app("What became of every frame of a series: stored, damaged, lost and where, not acquired.",
-               "foreframe ledger");
+  CLI::App app(
+      "What became of every frame of a series (stored, damaged, lost and where, not acquired), and its "
+      "seals.",
+      "foreframe ledger");
   LedgerArguments arguments;
   app.require_subcommand(1);
-  CLI::App* const show = app.add_subcommand("show", "one series in full; without SERIES the newest");
+  app.footer(kExamples);
+  CLI::App* const one = app.add_subcommand("show", "one series in full; without SERIES the newest");
   CLI::App* const list = app.add_subcommand("list", "all series of a store, a line each");
-  show->add_option("SERIES", arguments.series, "series uid, or how it begins");
-  for (CLI::App* const command : {show, list}) {
-    command->add_option("--store", arguments.store, "folder of the sink's store (store.path)")
-        ->capture_default_str();
-    command->add_flag("--json", arguments.json, "for programs; see docs/formats/ledger.md");
+  one->add_option("SERIES", arguments.series, "series uid, or how it begins");
+  for (CLI::App* const command : {one, list}) {
+    add_place(*command, arguments);
+    add_topic(*command, arguments);
   }
-  return parse_and_run(app, argc, argv, [&] { return run(arguments, list->parsed()); });
+  CLI::App* const verify = add_verify(app, arguments);
+  CLI::App* const key = app.add_subcommand("key", "the public keys of the sinks that sign in this store");
+  add_place(*key, arguments);
+  key->add_option("--key-file", arguments.key, "the sink's seal.key_file, where it is elsewhere");
+  key->add_flag("--pem", arguments.pem, "as PEM, for openssl");
+  return parse_and_run(app, argc, argv, [&] {
+    if (verify->parsed()) return ledger_verify(arguments);
+    if (key->parsed()) return ledger_key(arguments);
+    return show(arguments, list->parsed());
+  });
 }
 
 }  // namespace ff::tools

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Published seals: keys, values, and reading the topic to its end.
+#include "hpc_sink/seal/published_seals.hpp"
+
+#include <map>
+
+#include "common/base/clock.hpp"
+#include "common/wire/control_record.hpp"
+
+namespace ff::sink {
+namespace {
+
+constexpr auto kPoll = std::chrono::milliseconds(50);
+// A topic that is empty says so by silence only: the time to find that out.
+constexpr std::int64_t kSilenceNs = 2'000'000'000;
+constexpr std::int64_t kPatienceNs = 60'000'000'000;
+
+}  // namespace
+
+std::string seal_record_key(const Uuid& series) { return series.to_string() + "/seal"; }
+
+Result<Payload> seal_record_value(const Seal& seal) {
+  wire::LedgerRecord record;
+  *record.mutable_seal() = seal;
+  return wire::seal_control(record);
+}
+
+Result<std::vector<Seal>> read_published_seals(transport::LogReader& reader) {
+  std::map<std::string, Seal> latest;
+  const std::int64_t began_ns = monotonic_now_ns();
+  std::int64_t last_ns = began_ns;
+  while (monotonic_now_ns() - began_ns < kPatienceNs) {
+    FF_ASSIGN(auto record, reader.poll(kPoll));
+    const std::int64_t now_ns = monotonic_now_ns();
+    if (!record) {
+      if (reader.caught_up() && (!latest.empty() || now_ns - last_ns > kSilenceNs)) {
+        std::vector<Seal> seals;
+        for (auto& [key, seal] : latest) seals.push_back(std::move(seal));
+        return seals;
+      }
+      continue;
+    }
+    last_ns = now_ns;
+    if (record->value.size() == 0) {
+      latest.erase(record->key);
+      continue;
+    }
+    auto parsed = wire::parse_ledger_record(record->value.bytes());
+    if (parsed.ok() && parsed->has_seal()) latest[record->key] = std::move(*parsed->mutable_seal());
+  }
+  return fail(Errc::timed_out, "the ledger topic was not read to its end within a minute");
+}
+
+}  // namespace ff::sink
