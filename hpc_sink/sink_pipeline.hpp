@@ -26,7 +26,7 @@ struct SinkSurroundings {
   service::Metrics& metrics;
   service::Health& health;
   std::function<std::unique_ptr<transport::LogReader>(Error& why)>
-      open_log;  ///< null and `why` when it can't
+      open_log;                       ///< null and `why` when it can't
   OpenLedgerWriter open_ledger = {};  ///< empty: seals are not published
   std::function<void()> progress = [] {};
   std::function<void()> ready = [] {};
