@@ -107,6 +107,10 @@ std::size_t ChunkAssembly::give_up_old(std::int64_t now_ns) {
   return given_up;
 }
 
+void ChunkAssembly::forgive(std::int64_t now_ns) {
+  for (auto& [id, set] : sets_) set.last_chunk_ns = now_ns;
+}
+
 std::optional<std::int64_t> ChunkAssembly::first_incomplete_offset() const {
   std::optional<std::int64_t> lowest;
   for (const auto& [id, set] : sets_) lowest = std::min(lowest.value_or(set.first_offset), set.first_offset);

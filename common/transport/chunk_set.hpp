@@ -60,6 +60,8 @@ class ChunkAssembly {
                                                  std::int64_t offset, std::int64_t now_ns);
   /// Drops sets that got no chunk for `patience`; returns how many.
   std::size_t give_up_old(std::int64_t now_ns);
+  /// No chunk could come since the reader itself held the partition back: patience begins anew.
+  void forgive(std::int64_t now_ns);
   /// No offset above this may be committed: the first chunk of the oldest incomplete set.
   [[nodiscard]] std::optional<std::int64_t> first_incomplete_offset() const;
   [[nodiscard]] std::uint64_t held_bytes() const noexcept { return held_bytes_; }

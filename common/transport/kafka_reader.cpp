@@ -34,9 +34,13 @@ struct Consumer {
 };
 
 struct Partition {
+  Partition(nanoseconds patience, std::int64_t first)
+      : assembly(kAssemblyBytesMax, patience), next_offset(first) {}
+
   ChunkAssembly assembly;
   std::int64_t next_offset = RD_KAFKA_OFFSET_INVALID;  ///< of the record that should come next
   bool at_end = false;
+  bool paused = false;  ///< held back while others complete their sets
   /// Set while its fetcher begins anew at the oldest record: what was expected when its offset was refused.
   std::optional<std::int64_t> refused_offset;
 };
@@ -52,6 +56,7 @@ class KafkaReader final : public LogReader {
   Result<std::optional<LogRecord>> poll(nanoseconds timeout) override;
   Status commit(Topic topic, std::int32_t partition, std::int64_t next_offset) override;
   bool caught_up() const override;
+  std::uint64_t held_bytes() const override;
   std::string trouble() const override { return trouble_; }
 
  private:
@@ -69,6 +74,8 @@ class KafkaReader final : public LogReader {
   Status tell_gap(const Place& place, Partition& partition, std::int64_t oldest);
   void find_partitions();
   Status follow_new(const std::map<std::string, std::uint32_t>& counts);
+  void bound_assembly();
+  void hold_back(const std::optional<Place>& all_but);
   void keep_house();
 
   static void on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
@@ -88,6 +95,7 @@ class KafkaReader final : public LogReader {
   std::map<Topic, std::string> names_;
   std::map<Place, Partition> partitions_;
   bool was_assigned_ = false;
+  bool holds_back_ = false;  ///< partitions are paused, see bound_assembly()
   std::int64_t next_housekeeping_ns_ = 0;
   std::string trouble_;
 };
@@ -195,9 +203,7 @@ Status KafkaReader::follow_new(const std::map<std::string, std::uint32_t>& count
   was_assigned_ = true;
   for (int i = 0; i < list->cnt; ++i) {
     const rd_kafka_topic_partition_t& p = list->elems[i];
-    partitions_.try_emplace(
-        Place{p.topic, p.partition},
-        Partition{ChunkAssembly(kAssemblyBytesMax, patience_), RD_KAFKA_OFFSET_INVALID, false, {}});
+    partitions_.try_emplace(Place{p.topic, p.partition}, Partition(patience_, RD_KAFKA_OFFSET_INVALID));
     if (on_assigned) on_assigned(topics_.at(p.topic), p.partition);
   }
   return {};
@@ -239,11 +245,9 @@ void KafkaReader::assign(rd_kafka_topic_partition_list_t* partitions) {
     if (known && p.offset < 0) p.offset = RD_KAFKA_OFFSET_BEGINNING;
     if (!known)
       p.offset = RD_KAFKA_OFFSET_STORED;  // the fetcher asks for itself; take_error() handles "none"
-    partitions_.insert_or_assign(Place{p.topic, p.partition},
-                                 Partition{ChunkAssembly(kAssemblyBytesMax, patience_),
-                                           std::max<std::int64_t>(p.offset, RD_KAFKA_OFFSET_INVALID),
-                                           false,
-                                           {}});
+    partitions_.insert_or_assign(
+        Place{p.topic, p.partition},
+        Partition(patience_, std::max<std::int64_t>(p.offset, RD_KAFKA_OFFSET_INVALID)));
     if (on_assigned && topics_.contains(p.topic)) on_assigned(topics_.at(p.topic), p.partition);
   }
 }
@@ -254,6 +258,7 @@ void KafkaReader::revoke(const rd_kafka_topic_partition_list_t* partitions) {
     partitions_.erase({p.topic, p.partition});
     if (on_revoked && topics_.contains(p.topic)) on_revoked(topics_.at(p.topic), p.partition);
   }
+  if (holds_back_) hold_back(std::nullopt);  // the one that was read on may be gone
 }
 
 Result<std::optional<LogRecord>> KafkaReader::poll(nanoseconds timeout) {
@@ -321,11 +326,45 @@ Result<std::optional<LogRecord>> KafkaReader::take_record(const Message& message
   FF_ASSIGN(const ChunkHeader chunk,
             unpack_chunk_header({static_cast<const std::byte*>(chunk_bytes), chunk_header_bytes}));
   FF_ASSIGN(auto whole, partition.assembly.add(chunk, std::move(record.value), offset, monotonic_now_ns()));
+  bound_assembly();
   if (!whole) return std::optional<LogRecord>{};
   record.first_offset = whole->first_offset;
   record.value = std::move(whole->value);
   record.key.resize(std::min<std::size_t>(record.key.size(), chunk.key_bytes));
   return std::optional(std::move(record));
+}
+
+std::uint64_t KafkaReader::held_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [place, partition] : partitions_) bytes += partition.assembly.held_bytes();
+  return bytes;
+}
+
+/// Keeps the memory of incomplete sets within bounds without dropping any: one partition after the other is
+/// read until its set is whole, or given up since its writer is gone.
+void KafkaReader::bound_assembly() {
+  const std::uint64_t held = held_bytes();
+  if (!holds_back_ && held > options_.assembly_bytes_max) {
+    const auto fullest = std::ranges::max_element(
+        partitions_, {}, [](const auto& entry) { return entry.second.assembly.held_bytes(); });
+    hold_back(fullest->first);
+  } else if (holds_back_ && held <= options_.assembly_bytes_max) {
+    hold_back(std::nullopt);
+  }
+}
+
+/// Pauses all partitions but one, or none. What librdkafka has fetched of a paused one it fetches again later.
+void KafkaReader::hold_back(const std::optional<Place>& all_but) {
+  holds_back_ = all_but.has_value();
+  const KafkaPartitions pause(rd_kafka_topic_partition_list_new(1)),
+      resume(rd_kafka_topic_partition_list_new(1));
+  for (auto& [place, partition] : partitions_) {
+    const bool wanted = holds_back_ && place != *all_but;
+    if (std::exchange(partition.paused, wanted) == wanted) continue;
+    rd_kafka_topic_partition_list_add(wanted ? pause.get() : resume.get(), place.first.c_str(), place.second);
+  }
+  if (pause->cnt > 0) rd_kafka_pause_partitions(consumer_->client.get(), pause.get());
+  if (resume->cnt > 0) rd_kafka_resume_partitions(consumer_->client.get(), resume.get());
 }
 
 Result<std::optional<LogRecord>> KafkaReader::take_error(const rd_kafka_message_t& message) {
@@ -423,7 +462,9 @@ bool KafkaReader::caught_up() const {
 void KafkaReader::keep_house() {
   const std::int64_t now_ns = monotonic_now_ns();
   next_housekeeping_ns_ = now_ns + kHousekeepingIntervalNs;
+  bound_assembly();
   for (auto& [place, partition] : partitions_) {
+    if (partition.paused) partition.assembly.forgive(now_ns);
     const std::size_t given_up = partition.assembly.give_up_old(now_ns);
     if (given_up > 0)
       service::log_warning("incomplete chunk sets given up; their writer sends them again",

@@ -48,6 +48,9 @@ struct LogOptions {
   /// Limits of topics kept by time; kafka: settings of those made by us. Longer than the longest spool.
   std::chrono::nanoseconds kept_for = std::chrono::hours(24 * 14);
   std::uint64_t kept_bytes_max = 4ull << 30;  ///< of one topic, over all its partitions
+  /// kafka: incomplete chunk sets that a reader holds over all its partitions; above it only the partition
+  /// where most has come is read on, until that is less.
+  std::uint64_t assembly_bytes_max = 512ull << 20;
   std::chrono::nanoseconds delivery_timeout = std::chrono::seconds(30);
   /// kafka: name of this reader in its group (static membership): one that returns under its name within
   /// `session_timeout` gets its partitions back without a rebalance. "": partitions move at once.
@@ -122,6 +125,9 @@ class LogReader {
 
   /// Called inside poll(), before it returns out_of_range or crc_mismatch.
   std::function<void(const LogGap&)> on_gap;
+
+  /// Memory of values that have come in part only.
+  [[nodiscard]] virtual std::uint64_t held_bytes() const { return 0; }
 
   /// True when everything that stood in the log at this moment has been returned by poll().
   [[nodiscard]] virtual bool caught_up() const = 0;

@@ -479,4 +479,31 @@ TEST_CASE("a topic that is deleted under its writer is made again", "[kafka]") {
   CHECK(keys.size() == 8);
 }
 
+TEST_CASE("a reader holds incomplete values of all partitions within one bound, and loses none", "[kafka]") {
+  LogOptions options = fresh_options();
+  options.record_bytes_max = 20'000;  // 50 chunks a value
+  options.queue_bytes = 64 << 20;
+  write(*open_writer(options), 0, 40, 1'000'000);
+  options.assembly_bytes_max = 1'200'000;
+  options.kafka["fetch.message.max.bytes"] = "30000";  // partitions take turns after a chunk or two
+  options.kafka["fetch.max.bytes"] = "60000";
+  options.kafka["message.max.bytes"] = "60000";
+  const auto reader = open_reader(options);
+  std::uint64_t most_held = 0;
+  std::set<std::string> keys;
+  const auto deadline = std::chrono::steady_clock::now() + seconds(60);
+  while (keys.size() < 40 && std::chrono::steady_clock::now() < deadline) {
+    const auto record = reader->poll(milliseconds(1));
+    REQUIRE(record.ok());
+    most_held = std::max(most_held, reader->held_bytes());
+    if (!record->has_value()) continue;
+    CHECK(same((*record)->value, value_of(std::stoull((*record)->key), 1'000'000)));
+    keys.insert((*record)->key);
+  }
+  CHECK(keys.size() == 40);
+  CHECK(most_held > 1'000'000);  // it was tried
+  CHECK(most_held < options.assembly_bytes_max + 1'000'000);
+  CHECK(reader->held_bytes() == 0);
+}
+
 }  // namespace ff::transport
