@@ -20,16 +20,15 @@
 namespace ff::kernels::cpu::avx512 {
 
 using CellSymbol = std::uint16_t;
+using CellEntries = std::vector<std::uint32_t>;
 using CellRowPredictor = RowPredictor;
 struct CellStream;
 
 namespace {
 
-std::vector<std::uint32_t> cell_encoder_entries(const ContextTables& tables) {
-  return encoder_entries(tables, 0);
-}
+CellEntries cell_encoder_entries(const ContextTables& tables) { return encoder_entries(tables, 0); }
 
-void put_cells(CellStream& stream, const std::uint16_t* symbols, const std::uint32_t* entries,
+void put_cells(CellStream& stream, const std::uint16_t* symbols, const CellEntries& entries,
                unsigned bits) noexcept;
 bool get_cells(CellStream& stream, const std::uint16_t* contexts, const std::uint32_t* entries, unsigned bits,
                std::uint16_t* tokens) noexcept;
@@ -40,10 +39,10 @@ bool get_cells(CellStream& stream, const std::uint16_t* contexts, const std::uin
 
 namespace {
 
-void put_cells(CellStream& stream, const std::uint16_t* symbols, const std::uint32_t* entries,
+void put_cells(CellStream& stream, const std::uint16_t* symbols, const CellEntries& entries,
                unsigned bits) noexcept {
   for (const std::size_t half : {16u, 0u}) {
-    const Half entry = _mm512_i32gather_epi32(load16(symbols + half), entries, 4);
+    const Half entry = _mm512_i32gather_epi32(load16(symbols + half), entries.data(), 4);
     const Half x = _mm512_load_si512(&stream.state[half]);
     _mm512_store_si512(&stream.state[half], put_token(x, entry, 0xffff, set32(bits), stream.out));
   }

@@ -10,36 +10,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "common/base/bytes.hpp"
+#include "kernels/cpu/scratch.hpp"
 #include "kernels/format/sections.hpp"
-#include "kernels/phase_state.hpp"
 
 namespace ff::kernels::cpu::avx512 {
-
-/// Memory that is only written before it is read; grows, and is kept for the thread's next group. Starts on a cache
-/// line.
-template <typename T>
-class Scratch {
- public:
-  [[nodiscard]] T* get(std::size_t count) {
-    if (count > capacity_) {
-      memory_.reset(LineAllocator<T>().allocate(count));
-      capacity_ = count;
-    }
-    return memory_.get();
-  }
-
- private:
-  struct Free {
-    void operator()(T* memory) const noexcept { LineAllocator<T>().deallocate(memory, 0); }
-  };
-  std::unique_ptr<T, Free> memory_;
-  std::size_t capacity_ = 0;
-};
 
 /// The symbol of a lane that codes nothing.
 inline constexpr std::size_t kIdleSymbol = 0x8000;

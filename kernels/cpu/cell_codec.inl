@@ -5,9 +5,9 @@
 // Data path  window > plan > [encode] > envelope > ... > [decode] > store
 // Meaning    docs/formats/block.md §6.10 to §6.12 and §7; as kernels/reference/codec_cells.cpp. Almost all cells have no
 //            values: these are few scalar steps, and everything else is loops over rows that become vectors.
-// Not here   CellSymbol, CellRowPredictor, put_cells and get_cells: each instruction set has its own.
+// Not here   CellSymbol, CellEntries, CellRowPredictor, put_cells and get_cells: each instruction set has its own.
 //
-// Before including: the namespace is open, and these four are defined.
+// Before including: the namespace is open, and these five are defined.
 
 // One stream's lanes, between two groups; `out` writes downwards, `in` reads upwards.
 struct CellStream {

@@ -172,7 +172,7 @@ inline void put_values(CellStream& stream, std::span<const ValueRecord> values, 
 
 // Lanes of a frame, last group first.
 inline void put_cell_frame(std::span<CellStream> streams, const CellGroup& group, std::size_t t,
-                           const std::vector<std::uint32_t>& entries, const ValueTables& tables,
+                           const CellEntries& entries, const ValueTables& tables,
                            unsigned level_bits) noexcept {
   const std::span<const ValueRecord> values = group.values[t];
   std::size_t end = values.size();
@@ -183,7 +183,7 @@ inline void put_cell_frame(std::span<CellStream> streams, const CellGroup& group
     for (std::size_t p = kCellPixels; begin != end && p-- > 0;)
       put_values(stream, values.subspan(begin, end - begin), p, tables, level_bits);
     end = begin;
-    put_cells(stream, group.frame(t) + g * kLanes, entries.data(), tables.bits);
+    put_cells(stream, group.frame(t) + g * kLanes, entries, tables.bits);
   }
 }
 
@@ -202,7 +202,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells_typed(TileSt
     make_values(state, group);
   }
   const ValueTables tables(*state.tables);
-  const std::vector<std::uint32_t> entries = cell_encoder_entries(*state.tables);
+  const CellEntries entries = cell_encoder_entries(*state.tables);
   // A cell gives one word at most, a value three.
   std::size_t words_max = frames.size() * (group.stride + kLanes) + 4 * kLanes;
   for (const auto& values : group.values) words_max += 3 * values.size();

@@ -3,164 +3,171 @@
 // Lanes in plain loops: 32 range coders and their words, as in kernels/reference/lanes.cpp (block.md §7).
 // Part of generic_codec.inl, which says how these files are included.
 //
-// Not here   contexts and tokens (generic_predict.inl, generic_codec.inl).
+// Not here   contexts and tokens (generic_predict.inl, generic_codec.inl), AVX2 (avx2_lanes.inl).
 
-// Of a pixel's context word (context << 8 | raw bits) and symbol (context << 8 | token): nothing is coded.
-constexpr std::uint32_t kInactive = 0x80000000u;
-
-// What encoding a symbol needs; an absent symbol's entry is its context's escape.
+// What encoding a symbol needs. x leaves a word from `limit` on; f << (32 - bits), because f < 1 << bits.
 struct EncoderEntry {
-  std::uint16_t frequency = 0, start = 0;
-  std::uint8_t raw_bits = 0;
+  std::uint64_t reciprocal = 0;
+  std::uint32_t limit = 0;
+  std::uint16_t start = 0, complement = 0;  ///< complement: (1 << bits) - f
 };
 
-inline std::vector<EncoderEntry> encoder_entries(const ContextTables& tables, std::uint8_t level_bits) {
-  std::vector<EncoderEntry> entries;
-  entries.reserve(tables.frequencies.size() * kSymbols);
-  for (const ContextClass& c : tables.classes) {
-    for (std::size_t i = 0; i < c.contexts(); ++i) {
-      const Frequencies& f = tables.frequencies[entries.size() / kSymbols];
-      std::uint16_t start = 0;
-      const std::size_t first = entries.size();
-      for (std::size_t s = 0; s < kSymbols; ++s) {
-        entries.push_back({f[s], start, s == kEscape ? level_bits : c.raw_bits});
-        start = static_cast<std::uint16_t>(start + f[s]);
-      }
-      for (std::size_t s = 0; s < kEscape; ++s) {
-        if (f[s] == 0) entries[first + s] = entries[first + kEscape];
-      }
-    }
+struct EncoderTable {
+  EncoderTable(const ContextTables& tables, std::uint8_t level_bits)
+      : bits(tables.bits),
+        entries(tables.frequencies.size() * kSymbols),
+        raw_bits(kInactive + std::size_t{1}) {
+    for_each_symbol(
+        tables, level_bits, [&](std::size_t symbol, std::uint32_t f, std::uint32_t start, std::uint8_t raw) {
+          if (f == 0) return;  // a context without an escape: no block has one
+          entries[symbol] = {wide_reciprocal(f, bits), f << (32 - bits), static_cast<std::uint16_t>(start),
+                             static_cast<std::uint16_t>((1u << bits) - f)};
+          raw_bits[symbol] = raw;
+        });
   }
-  return entries;
+
+  unsigned bits;
+  std::vector<EncoderEntry> entries;
+  std::vector<std::uint8_t> raw_bits;  ///< 0 for kInactive
+};
+
+// A token goes in; x / f × S + x mod f + start = x + x / f × (S - f) + start.
+template <unsigned kBits>
+std::uint32_t put_token(std::uint32_t x, const EncoderEntry& entry, std::uint16_t*& out) noexcept {
+  const bool leaves = x >= entry.limit;
+  out[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
+  out -= leaves ? 1 : 0;
+  x = leaves ? x >> 16 : x;
+  const auto q = static_cast<std::uint32_t>(x * entry.reciprocal >> (32 + kBits));
+  return x + q * entry.complement + entry.start;
 }
 
-// 32 lanes, one group of 32 pixels at a time. A symbol is context << 8 | token, kInactive where nothing is coded.
+// kAll: every lane codes something, so none is asked.
+template <unsigned kBits, bool kAll>
+void put_lanes(std::uint32_t* state, const std::uint16_t* symbols, const EncoderEntry* entries,
+               std::uint16_t*& out) noexcept {
+  std::uint16_t* to = out;
+  for (std::size_t i = kLanes; i-- > 0;) {
+    if (kAll || symbols[i] != kInactive) state[i] = put_token<kBits>(state[i], entries[symbols[i]], to);
+  }
+  out = to;
+}
+// Tokens of one group of 32 positions. Symbols are context << 8 | token.
+template <unsigned kBits>
+void put_tokens(std::uint32_t* state, const std::uint16_t* symbols, const EncoderTable& table,
+                std::uint16_t*& out) noexcept {
+  const EncoderEntry* entries = table.entries.data();
+  all_active(symbols) ? put_lanes<kBits, true>(state, symbols, entries, out)
+                      : put_lanes<kBits, false>(state, symbols, entries, out);
+}
+
 template <typename Level>
 struct EncoderStream {
   std::array<std::uint32_t, kLanes> state;
   std::uint16_t* out = nullptr;
 
-  void put_bits(std::uint32_t& x, std::uint32_t value, unsigned bits) noexcept {
-    const bool leaves = (std::uint64_t{x} << bits) >> 32 != 0;
-    out[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
-    out -= leaves ? 1 : 0;
-    x = leaves ? x >> 16 : x;
-    x = x << bits | (value & ((1u << bits) - 1));
-  }
-
-  // kAll: every one of the 32 lanes codes a pixel, so none is asked.
-  template <bool kAll>
-  void put_group(const std::uint32_t* symbols, const Level* levels, std::size_t pixels,
-                 const EncoderEntry* entries, unsigned probability_bits) noexcept {
-    const std::size_t count = kAll ? kLanes : pixels;
-    bool any_raw = false, any_second = false;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!kAll && symbols[i] == kInactive) continue;
-      any_raw = any_raw || entries[symbols[i]].raw_bits != 0;
-      any_second = any_second || entries[symbols[i]].raw_bits > 16;
-    }
-    for (std::size_t i = count; any_second && i-- > 0;) {
-      if ((kAll || symbols[i] != kInactive) && entries[symbols[i]].raw_bits > 16)
-        put_bits(state[i], levels[i], 16);
-    }
-    for (std::size_t i = count; any_raw && i-- > 0;) {
-      if (!kAll && symbols[i] == kInactive) continue;
-      const unsigned bits = entries[symbols[i]].raw_bits;
-      const std::uint64_t level = levels[i];
-      if (bits != 0)
-        put_bits(state[i], static_cast<std::uint32_t>(bits > 16 ? level >> 16 : level),
-                 bits > 16 ? bits - 16 : bits);
-    }
-    for (std::size_t i = count; i-- > 0;) {
-      if (!kAll && symbols[i] == kInactive) continue;
-      const EncoderEntry entry = entries[symbols[i]];
-      std::uint32_t x = state[i];
-      const bool leaves = x >= std::uint32_t{entry.frequency} << (32 - probability_bits);
-      out[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
-      out -= leaves ? 1 : 0;
-      x = leaves ? x >> 16 : x;
-      const std::uint32_t q = x / entry.frequency;
-      state[i] = (q << probability_bits) + (x - q * entry.frequency) + entry.start;
-    }
-  }
-};
-
-// f << 20 | offset << 8 | symbol, by context << probability bits | slot.
-inline std::vector<std::uint32_t> decoder_entries(const ContextTables& tables) {
-  std::vector<std::uint32_t> entries(tables.frequencies.size() * tables.scale());
-  std::uint32_t* entry = entries.data();
-  for (const Frequencies& frequencies : tables.frequencies) {
-    for (std::uint32_t s = 0; s < kSymbols; ++s) {
-      const std::uint32_t f = frequencies[s];
-      for (std::uint32_t i = 0; i < f; ++i) *entry++ = f << 20 | i << 8 | s;
-    }
-  }
-  return entries;
-}
-
-template <typename Level>
-struct DecoderStream {
-  std::array<std::uint32_t, kLanes> state;
-  std::vector<std::uint16_t> words;  ///< with zeros behind them, for hostile strings
-  const std::uint16_t* in = nullptr;
-  const std::uint16_t* end = nullptr;
-  bool ran_out = false;
-
-  void open(ByteSpan bytes) {
-    const std::size_t count = bytes.size() / 2;
-    words.assign(count + 4 * kLanes, 0);
-    std::memcpy(words.data(), bytes.data(), 2 * count);
-    std::memcpy(state.data(), bytes.data(), 4 * kLanes);
-    ran_out = std::ranges::any_of(state, [](std::uint32_t x) { return x < kLaneStart; });
-    in = words.data() + 2 * kLanes;
-    end = words.data() + count;
-  }
-
-  void refill(std::uint32_t& x) noexcept {
-    const bool wants = x < kLaneStart;
-    x = wants ? x << 16 | *in : x;
-    in += wants ? 1 : 0;
-  }
-
-  template <bool kAll>
-  void get_group(const std::uint32_t* contexts, const Level* bases, Level* levels, std::size_t pixels,
-                 const std::uint32_t* entries, unsigned probability_bits, unsigned level_bits) noexcept {
-    const std::uint32_t slot_mask = (1u << probability_bits) - 1;
-    const std::size_t count = kAll ? kLanes : pixels;
-    std::array<std::uint8_t, kLanes> tokens{}, bits{};
-    bool any_raw = false, any_second = false;
-    for (std::size_t i = 0; i < count; ++i) {
-      if (!kAll && contexts[i] == kInactive) continue;
-      std::uint32_t x = state[i];
-      const std::uint32_t entry = entries[(contexts[i] >> 8) << probability_bits | (x & slot_mask)];
-      x = (entry >> 20) * (x >> probability_bits) + ((entry >> 8) & slot_mask);
-      refill(x);
-      state[i] = x;
-      tokens[i] = static_cast<std::uint8_t>(entry);
-      bits[i] = static_cast<std::uint8_t>(tokens[i] == kEscape ? level_bits : contexts[i] & 15);
-      any_raw = any_raw || bits[i] != 0;
-      any_second = any_second || bits[i] > 16;
-    }
-    std::array<std::uint32_t, kLanes> raw{};
-    if (any_raw) get_raw(bits, raw, count, any_second);
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto high = static_cast<Level>(tokens[i] + bases[i]);
-      const auto coded = static_cast<Level>((std::uint64_t{high} << (bits[i] & 15)) | raw[i]);
-      levels[i] = tokens[i] == kEscape ? static_cast<Level>(raw[i]) : coded;
-    }
-    ran_out = ran_out || in > end;
-    in = std::min(in, end);
+  template <unsigned kBits>
+  void put_group(const std::uint16_t* symbols, const Level* levels, const EncoderTable& table) noexcept {
+    std::array<std::uint8_t, kLanes> raw;
+    std::uint32_t any = 0;
+    for (std::size_t i = 0; i < kLanes; ++i) any |= raw[i] = table.raw_bits[symbols[i]];
+    if (any != 0) put_raw(levels, raw, any > 31);
+    put_tokens<kBits>(state.data(), symbols, table, out);
   }
 
  private:
-  void get_raw(const std::array<std::uint8_t, kLanes>& bits, std::array<std::uint32_t, kLanes>& raw,
-               std::size_t count, bool any_second) noexcept {
-    const auto step = [&](std::size_t i, unsigned b) {
-      raw[i] = raw[i] << b | (state[i] & ((1u << b) - 1));
-      state[i] >>= b;
-      if (b != 0) refill(state[i]);
-    };
-    for (std::size_t i = 0; i < count; ++i) step(i, bits[i] > 16 ? bits[i] - 16u : bits[i]);
-    for (std::size_t i = 0; any_second && i < count; ++i) step(i, bits[i] > 16 ? 16u : 0u);
+  // Raw bits are at most 16, but for the escapes of 32-bit levels, which are 32.
+  void put_raw(const Level* levels, const std::array<std::uint8_t, kLanes>& raw, bool any_second) noexcept {
+    std::uint16_t* to = out;
+    for (std::size_t i = kLanes; any_second && i-- > 0;)
+      state[i] = with_raw(state[i], static_cast<std::uint32_t>(levels[i]), raw[i] > 16 ? 16 : 0, to);
+    for (std::size_t i = kLanes; i-- > 0;) {
+      const auto level = static_cast<std::uint32_t>(levels[i]);
+      state[i] = any_second && raw[i] > 16 ? with_raw(state[i], level >> 16, raw[i] - 16u, to)
+                                           : with_raw(state[i], level, raw[i], to);
+    }
+    out = to;
+  }
+  static std::uint32_t with_raw(std::uint32_t x, std::uint32_t value, unsigned bits,
+                                std::uint16_t*& to) noexcept {
+    const std::uint64_t shifted = std::uint64_t{x} << bits;
+    const bool leaves = shifted >> 32 != 0;
+    to[-1] = static_cast<std::uint16_t>(x);  // kept only where the word leaves
+    to -= leaves ? 1 : 0;
+    const std::uint32_t high = leaves ? x >> 16 << bits : static_cast<std::uint32_t>(shifted);
+    return high | (value & ((1u << bits) - 1));
+  }
+};
+
+inline std::uint32_t refilled(std::uint32_t x, const std::uint16_t*& in) noexcept {
+  const bool wants = x < kLaneStart;
+  const std::uint32_t filled = x << 16 | *in;
+  in += wants ? 1 : 0;
+  return wants ? filled : x;
+}
+
+template <unsigned kBits, bool kAll>
+void get_lanes(std::uint32_t* state, const std::uint16_t* contexts, const std::uint32_t* entries,
+               const std::uint16_t*& in, std::uint16_t* tokens) noexcept {
+  const std::uint16_t* from = in;
+  for (std::size_t i = 0; i < kLanes; ++i) {
+    const std::uint32_t context = contexts[i];
+    tokens[i] = 0;
+    if (!kAll && context == kInactive) continue;
+    const std::uint32_t x = state[i], slot = x & ((1u << kBits) - 1);
+    const std::uint32_t entry = entries[context >> 8 << kBits | slot];
+    state[i] = refilled((entry >> 20) * (x >> kBits) + (entry >> 8 & 0xfff), from);
+    tokens[i] = static_cast<std::uint16_t>(entry & 255);
+  }
+  in = from;
+}
+// Tokens of one group; 0 where nothing is coded. Contexts are context << 8 | raw bits.
+inline void get_tokens(std::uint32_t* state, const std::uint16_t* contexts, const std::uint32_t* entries,
+                       unsigned probability_bits, const std::uint16_t*& in, std::uint16_t* tokens) noexcept {
+  with_bits(probability_bits, [&](auto bits) {
+    all_active(contexts) ? get_lanes<bits.value, true>(state, contexts, entries, in, tokens)
+                         : get_lanes<bits.value, false>(state, contexts, entries, in, tokens);
+  });
+}
+
+template <typename Level>
+struct DecoderStream : LaneReader {
+  void get_group(const std::uint16_t* contexts, const Level* bases, Level* levels,
+                 const std::uint32_t* entries, unsigned bits, unsigned level_bits) noexcept {
+    std::array<std::uint16_t, kLanes> tokens;
+    get_tokens(state.data(), contexts, entries, bits, in, tokens.data());
+    std::uint16_t any_raw = 0, most = 0;
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      any_raw = static_cast<std::uint16_t>(any_raw | (contexts[i] & 15));
+      most = std::max(most, tokens[i]);
+    }
+    if (any_raw != 0 || most == kEscape) {
+      get_raw(contexts, tokens, bases, levels, level_bits, most == kEscape && level_bits > 16);
+    } else {
+      for (std::size_t i = 0; i < kLanes; ++i) levels[i] = static_cast<Level>(tokens[i] + bases[i]);
+    }
+    check_end();
+  }
+
+ private:
+  // One step of raw bits for all but the escapes of 32-bit levels, which take two of 16.
+  void get_raw(const std::uint16_t* contexts, const std::array<std::uint16_t, kLanes>& tokens,
+               const Level* bases, Level* levels, unsigned level_bits, bool any_second) noexcept {
+    const unsigned escape_bits = std::min(level_bits, 16u);
+    const std::uint16_t* from = in;
+    for (std::size_t i = 0; i < kLanes; ++i) {
+      const bool escapes = tokens[i] == kEscape;
+      const unsigned bits = escapes ? escape_bits : contexts[i] & 15u;
+      const std::uint32_t x = state[i], raw = x & ((1u << bits) - 1);
+      const std::uint32_t high = escapes ? 0 : static_cast<std::uint32_t>(tokens[i] + bases[i]);
+      levels[i] = static_cast<Level>(high << bits | raw);
+      state[i] = refilled(x >> bits, from);
+    }
+    for (std::size_t i = 0; any_second && i < kLanes; ++i) {
+      if (tokens[i] != kEscape) continue;
+      levels[i] = static_cast<Level>(std::uint64_t{levels[i]} << 16 | (state[i] & 0xffff));
+      state[i] = refilled(state[i] >> 16, from);
+    }
+    in = from;
   }
 };

@@ -1,61 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows of phase planes in plain loops over 32 pixels, arithmetic as in kernels/reference/phases.hpp.
+// Rows of phase planes in plain loops, one quantity of a row after the other; arithmetic as in kernels/reference/phases.hpp.
 // Part of generic_codec.inl, which says how these files are included.
 //
 // Meaning    docs/formats/block.md §6.7 to §6.9.
-// Not here   where rows lie (phase_walk.hpp), their coding (generic_phases.inl).
+// Not here   where rows lie (phase_walk.hpp), sums (generic_mix.inl, avx2_mix.inl), contexts (generic_loops.inl), coding
+//            (generic_phases.inl).
 
-constexpr std::size_t kBlock = 32;
-using Block = std::array<std::int32_t, kBlock>;
-
-// A function of its own: inside a loop over features g++ would not vectorize it.
-[[gnu::noinline]] inline void add_feature(Block& sum, std::int32_t weight,
-                                          const std::uint16_t* feature) noexcept {
-  for (std::size_t i = 0; i < kBlock; ++i) sum[i] += weight * feature[i];
+[[gnu::noinline]] inline void mean_of_4(RowIn a, RowIn b, RowIn c, RowIn d, std::size_t width,
+                                        RowOut out) noexcept {
+  for (std::size_t i = 0; i < width; ++i) out[i] = average(average(a[i], b[i]), average(c[i], d[i]));
 }
-inline void start_sum(Block& sum, std::int32_t bias) noexcept { sum.fill(bias * kMixOne + kMixOne / 2); }
-inline void end_sum(const Block& sum, std::int32_t least, std::uint16_t* out) noexcept {
-  for (std::size_t i = 0; i < kBlock; ++i)
-    out[i] = static_cast<std::uint16_t>(std::clamp(sum[i] >> 12, least, 32767));
+inline void edge_mean(const RowAround& n, std::size_t width, std::uint16_t* out) noexcept {
+  mean_of_4(n.up, n.down, n.left, n.left + 1, width, out);
 }
-
-using MeanBlock = std::array<std::uint16_t, kBlock>;
-inline void mean_of_4(const std::uint16_t* a, const std::uint16_t* b, const std::uint16_t* c,
-                      const std::uint16_t* d, MeanBlock& out) noexcept {
-  for (std::size_t i = 0; i < kBlock; ++i)
-    out[i] = static_cast<std::uint16_t>(average(average(a[i], b[i]), average(c[i], d[i])));
+inline void diagonal_mean(const RowAround& n, std::size_t width, std::uint16_t* out) noexcept {
+  mean_of_4(n.up_left, n.up_left + 1, n.down_left, n.down_left + 1, width, out);
 }
-inline void edge_mean(const RowAround& n, std::size_t x, MeanBlock& out) noexcept {
-  mean_of_4(n.up + x, n.down + x, n.left + x, n.left + x + 1, out);
-}
-inline void diagonal_mean(const RowAround& n, std::size_t x, MeanBlock& out) noexcept {
-  mean_of_4(n.up_left + x, n.up_left + x + 1, n.down_left + x, n.down_left + x + 1, out);
+[[gnu::noinline]] inline void average_rows(RowIn a, std::size_t width, RowOut b) noexcept {
+  for (std::size_t i = 0; i < width; ++i) b[i] = average(a[i], b[i]);
 }
 
-// A value of each bucket, by key >> 2: every bucket is at least four keys wide.
-inline std::vector<std::uint16_t> by_key(const std::array<std::uint16_t, kBuckets>& values) {
-  std::vector<std::uint16_t> result(32768 / 4);
-  for (std::uint32_t i = 0; i < result.size(); ++i) result[i] = values[bucket_of(4 * i)];
-  return result;
-}
-
-// context | raw bits << 8 | split << 14 | residual << 15.
-constexpr std::uint32_t kSplitBit = 0x4000, kResidualBit = 0x8000;
-inline std::array<std::uint16_t, kBuckets> entry_words(const ContextTables& tables) {
-  std::array<std::uint16_t, kBuckets> words{};
-  const auto entries = bucket_entries(tables);
-  for (std::size_t b = 0; b < kBuckets; ++b) {
-    words[b] = static_cast<std::uint16_t>(entries[b].first_context | entries[b].raw_bits << 8 |
-                                          (entries[b].split ? kSplitBit : 0) |
-                                          (entries[b].residual ? kResidualBit : 0));
+// ratio_index() in 16 bits.
+[[gnu::noinline]] inline void ratios_of(RowIn scales, RowIn roots, std::size_t width, RowOut out) noexcept {
+  for (std::size_t i = 0; i < width; ++i) {
+    const std::uint16_t scale = scales[i], root = roots[i], one = 1, none = 0;
+    const auto low = static_cast<std::uint16_t>((root >> 1) + (root >> 3)),
+               high = static_cast<std::uint16_t>(root + (root >> 1));
+    const auto first = static_cast<std::uint16_t>((scale > low ? one : none) + (scale > root ? one : none));
+    out[i] = static_cast<std::uint16_t>(first + (scale > high ? one : none));
   }
-  return words;
+}
+
+// A sentinel has its expectation's value.
+template <typename Level>
+[[gnu::noinline]] void settle_row(const LevelRule<Level>& rule, const Level* __restrict levels,
+                                  RowIn expected, std::size_t width, RowOut seen, RowOut miss) noexcept {
+  const LevelRule<Level> r = rule;
+  for (std::size_t i = 0; i < width; ++i) {
+    const std::uint16_t want = expected[i];
+    const std::uint16_t now = levels[i] <= r.last_regular ? r.value(levels[i]) : want;
+    seen[i] = now;
+    miss[i] = static_cast<std::uint16_t>(std::max(now, want) - std::min(now, want));
+  }
+}
+
+[[gnu::noinline]] inline void move_row(RowIn to, std::int16_t share, std::size_t cols,
+                                       RowOut values) noexcept {
+  for (std::size_t i = 0; i < cols; ++i) values[i] = moved(values[i], to[i], share);
 }
 
 template <typename Level>
 struct RowBuffers {
-  std::uint32_t* contexts = nullptr;  ///< context << 8 | raw bits; kInactive where nothing is coded
+  std::uint16_t* contexts = nullptr;  ///< context << 8 | raw bits; kInactive where nothing is coded
   Level* bases = nullptr;
   std::uint16_t* expected = nullptr;
 };
@@ -68,8 +65,11 @@ class PhaseRows {
   PhaseRows(const PredictorState& state, const GroupSetup& group)
       : state_(state),
         group_(group),
-        entries_(by_key(entry_words(*state.tables))),
+        contexts_(state),
+        levels_(state.setup),
         roots_(by_key(root_table(state.setup.up))) {}
+
+  [[nodiscard]] const ContextRule& context_rule() const noexcept { return contexts_; }
 
   void begin_frame() noexcept {
     mean_gain_ = gain(state_.frames, group_.mean_frames);
@@ -78,43 +78,32 @@ class PhaseRows {
   }
 
   void predict(const RowInputs& in, const PlaneMix& mix, std::size_t width, const std::uint32_t* idle,
-               const RowBuffers<Level>& out) const noexcept {
+               const RowBuffers<Level>& out) {
     const bool by_rate = state_.setup.source == ContextSource::rate;
-    for (std::size_t x = 0; x < width; x += kBlock) {
-      std::array<std::uint16_t, kBlock> roots, scales, entries, parts;
-      std::uint16_t* expected = out.expected + x;
-      expect(in, mix, x, expected);
-      for (std::size_t i = 0; i < kBlock; ++i) roots[i] = roots_[expected[i] >> 2];
-      spread(in, mix, x, roots.data(), scales.data());
-      const std::uint16_t* keys = by_rate ? expected : scales.data();
-      for (std::size_t i = 0; i < kBlock; ++i) entries[i] = entries_[keys[i] >> 2];
-      by_rate ? ratios(scales.data(), roots.data(), parts.data()) : fractions(expected, parts.data());
-      contexts_of(expected, entries.data(), parts.data(), !by_rate, out.contexts + x, out.bases + x);
-      for (std::uint32_t off = idle[x / kBlock]; off != 0; off &= off - 1)
-        out.contexts[x + static_cast<std::size_t>(std::countr_zero(off))] = kInactive;
+    for (auto* buffer : {&roots_row_, &scales_, &entries_, &parts_})
+      buffer->resize(std::max(width, buffer->size()));
+    means_.resize(std::max(4 * width, means_.size()));
+    expect(in, mix, width, out.expected);
+    if (!by_rate || contexts_.any_split) {
+      look_up_row(roots_.data(), out.expected, width, roots_row_.data());
+      spread(in, mix, width, scales_.data());
     }
+    look_up_row(contexts_.entries.data(), by_rate ? out.expected : scales_.data(), width, entries_.data());
+    if (contexts_.any_split && by_rate) ratios_of(scales_.data(), roots_row_.data(), width, parts_.data());
+    if (contexts_.any_split && !by_rate) fractions_of(contexts_, out.expected, width, parts_.data());
+    contexts_of(contexts_, out.expected, entries_.data(), parts_.data(), by_rate, width, out.contexts,
+                out.bases);
+    for_each_idle(idle, width, [&](std::size_t i) { out.contexts[i] = kInactive; });
   }
 
+  /// A row's levels are known: what the state sees of them, and its distance from the expectation.
   void settle(const Level* levels, const std::uint16_t* expected, std::size_t width,
               const std::uint32_t* idle, std::uint16_t* seen, std::uint16_t* miss) const noexcept {
-    const PredictorSetup& setup = state_.setup;
-    const std::uint32_t largest = 32767u >> setup.up;
-    const std::uint32_t last_regular = setup.levels.first_sentinel_level() - 1;
-    for (std::size_t x = 0; x < width; x += kBlock) {
-      for (std::size_t i = x; i < x + kBlock; ++i) {
-        const std::uint32_t level = levels[i];
-        const auto want = static_cast<std::int32_t>(expected[i]);
-        const auto cut = static_cast<std::int32_t>(std::min(level >> setup.down, largest) << setup.up);
-        const std::int32_t now = level <= last_regular ? cut : want;
-        seen[i] = static_cast<std::uint16_t>(now);
-        miss[i] = static_cast<std::uint16_t>(std::abs(now - want));
-      }
-      for (std::uint32_t off = idle[x / kBlock]; off != 0; off &= off - 1) {
-        const std::size_t i = x + static_cast<std::size_t>(std::countr_zero(off));
-        seen[i] = expected[i];
-        miss[i] = 0;
-      }
-    }
+    settle_row(levels_, levels, expected, width, seen, miss);
+    for_each_idle(idle, width, [&](std::size_t i) {
+      seen[i] = expected[i];
+      miss[i] = 0;
+    });
   }
 
   void learn(PhasePlaneState& plane, std::uint32_t y, const std::uint16_t* seen,
@@ -127,89 +116,66 @@ class PhaseRows {
       std::copy_n(miss, cols, scale);
       return;
     }
-    move(mean, seen, cols, mean_gain_);
-    move(fast, seen, cols, fast_gain_);
-    move(scale, miss, cols, scale_gain_);
+    move_row(seen, mean_gain_, cols, mean);
+    move_row(seen, fast_gain_, cols, fast);
+    move_row(miss, scale_gain_, cols, scale);
   }
 
  private:
-  static void move(std::uint16_t* values, const std::uint16_t* to, std::size_t cols,
-                   std::int32_t share) noexcept {
-    for (std::size_t i = 0; i < cols; ++i)
-      values[i] = static_cast<std::uint16_t>(values[i] + scaled(to[i] - values[i], share));
+  template <typename Visit>
+  static void for_each_idle(const std::uint32_t* idle, std::size_t width, Visit&& visit) noexcept {
+    for (std::size_t x = 0; x < width; x += 32) {
+      for (std::uint32_t off = idle[x / 32]; off != 0; off &= off - 1)
+        visit(x + static_cast<std::size_t>(std::countr_zero(off)));
+    }
   }
 
-  static void expect(const RowInputs& in, const PlaneMix& mix, std::size_t x, std::uint16_t* out) noexcept {
-    Block sum;
-    start_sum(sum, mix.bias);
+  void expect(const RowInputs& in, const PlaneMix& mix, std::size_t width, std::uint16_t* out) noexcept {
+    MixRows rows(mix.bias);
     std::size_t j = 0;
     if (in.past != Past::none) {
-      for (; j < 3; ++j) add_feature(sum, mix.weights[j], in.own[j] + x);
+      for (; j < 3; ++j) rows.add(mix.weights[j], in.own[j]);
     }
     if (in.past == Past::means) {
-      for (; j < kHistoryFeatures; ++j) add_feature(sum, mix.weights[j], in.means[j - 3] + x);
+      for (; j < kHistoryFeatures; ++j) rows.add(mix.weights[j], in.means[j - 3]);
     }
     for (std::size_t s = 0; in.past == Past::around && s < 2; ++s) {
-      MeanBlock edge, diagonal;
-      edge_mean(in.around[s], x, edge);
-      diagonal_mean(in.around[s], x, diagonal);
-      add_feature(sum, mix.weights[j++], edge.data());
-      add_feature(sum, mix.weights[j++], diagonal.data());
+      std::uint16_t *edge = means_.data() + 2 * s * width, *diagonal = edge + width;
+      edge_mean(in.around[s], width, edge);
+      diagonal_mean(in.around[s], width, diagonal);
+      rows.add(mix.weights[j++], edge);
+      rows.add(mix.weights[j++], diagonal);
     }
-    for (std::size_t i = 0; i < in.coded; ++i) add_feature(sum, mix.weights[j + i], in.seen[i] + x);
-    end_sum(sum, 0, out);
+    for (std::size_t i = 0; i < in.coded; ++i) rows.add(mix.weights[j + i], in.seen[i]);
+    if (rows.count() != 0) rows.fill(rows.rows()[0]);
+    weighted_sum(rows, width, 0, out);
   }
 
-  static void spread(const RowInputs& in, const PlaneMix& mix, std::size_t x, const std::uint16_t* roots,
-                     std::uint16_t* out) noexcept {
-    Block sum;
-    start_sum(sum, mix.scale_bias);
-    MeanBlock near, diagonal;
-    if (in.past != Past::none) add_feature(sum, mix.scale_weights[0], in.own[3] + x);
-    if (in.past == Past::means) add_feature(sum, mix.scale_weights[1], in.means[4] + x);
+  void spread(const RowInputs& in, const PlaneMix& mix, std::size_t width, std::uint16_t* out) noexcept {
+    MixRows rows(mix.scale_bias);
+    std::uint16_t *near = means_.data(), *diagonal = near + width, *miss = diagonal + width;
+    rows.add(mix.scale_weights[3], roots_row_.data());
+    if (in.past != Past::none) rows.add(mix.scale_weights[0], in.own[3]);
+    if (in.past == Past::means) rows.add(mix.scale_weights[1], in.means[4]);
     if (in.past == Past::around) {
-      edge_mean(in.around[2], x, near);
-      diagonal_mean(in.around[2], x, diagonal);
-      for (std::size_t i = 0; i < kBlock; ++i)
-        near[i] = static_cast<std::uint16_t>(average(near[i], diagonal[i]));
-      add_feature(sum, mix.scale_weights[1], near.data());
+      edge_mean(in.around[2], width, near);
+      diagonal_mean(in.around[2], width, diagonal);
+      average_rows(diagonal, width, near);
+      rows.add(mix.scale_weights[1], near);
     }
     if (in.coded != 0) {
-      mean_of_4(in.miss[0] + x, in.miss[1] + x, in.miss[2] + x, in.miss[3] + x, near);
-      add_feature(sum, mix.scale_weights[2], near.data());
+      mean_of_4(in.miss[0], in.miss[1], in.miss[2], in.miss[3], width, miss);
+      rows.add(mix.scale_weights[2], miss);
     }
-    add_feature(sum, mix.scale_weights[3], roots);
-    end_sum(sum, 1, out);
-  }
-
-  // What a split class adds to its first context.
-  static void ratios(const std::uint16_t* scales, const std::uint16_t* roots, std::uint16_t* out) noexcept {
-    for (std::size_t i = 0; i < kBlock; ++i)
-      out[i] = static_cast<std::uint16_t>(ratio_index(scales[i], roots[i]));
-  }
-  void fractions(const std::uint16_t* expected, std::uint16_t* out) const noexcept {
-    const unsigned shift = state_.setup.up < 2 ? 0 : state_.setup.up - 2;
-    for (std::size_t i = 0; i < kBlock; ++i) out[i] = (expected[i] >> shift) & 3;
-  }
-
-  void contexts_of(const std::uint16_t* __restrict expected, const std::uint16_t* __restrict entries,
-                   const std::uint16_t* __restrict parts, bool split_is_exact,
-                   std::uint32_t* __restrict contexts, Level* __restrict bases) const noexcept {
-    const unsigned up = state_.setup.up, down = state_.setup.down;
-    const std::uint32_t half = up == 0 ? 0 : 1u << (up - 1);
-    const std::uint32_t split_half = split_is_exact ? 0 : half;
-    for (std::size_t i = 0; i < kBlock; ++i) {
-      const std::uint32_t entry = entries[i], raw_bits = entry >> 8 & 15;
-      const bool split = (entry & kSplitBit) != 0;
-      contexts[i] = ((entry & 63) + (split ? std::uint32_t{parts[i]} : 0)) << 8 | raw_bits;
-      const std::uint32_t predicted = (expected[i] + (split ? split_half : half)) >> up << down;
-      const std::uint32_t base = (predicted >> raw_bits) - 128;
-      bases[i] = static_cast<Level>((entry & kResidualBit) != 0 ? base : 0);
-    }
+    rows.fill(roots_row_.data());
+    weighted_sum(rows, width, 1, out);
   }
 
   const PredictorState& state_;
   GroupSetup group_;
-  std::vector<std::uint16_t> entries_, roots_;
-  std::int32_t mean_gain_ = 0, fast_gain_ = 0, scale_gain_ = 0;
+  ContextRule contexts_;
+  LevelRule<Level> levels_;
+  KeyTable roots_;
+  std::int16_t mean_gain_ = 0, fast_gain_ = 0, scale_gain_ = 0;
+  std::vector<std::uint16_t> means_, roots_row_, scales_, entries_, parts_;  // of the present row
 };

@@ -30,7 +30,7 @@ template <typename Level>
 class BatchBuffers {
  public:
   explicit BatchBuffers(std::size_t width_max)
-      : contexts_(std::make_unique_for_overwrite<std::uint32_t[]>(kBatchRows * width_max)),
+      : contexts_(std::make_unique_for_overwrite<std::uint16_t[]>(kBatchRows * width_max)),
         bases_(std::make_unique_for_overwrite<Level[]>(kBatchRows * width_max)),
         expected_(std::make_unique_for_overwrite<std::uint16_t[]>(kBatchRows * width_max)) {}
   [[nodiscard]] RowBuffers<Level> at(std::size_t position) const noexcept {
@@ -38,29 +38,23 @@ class BatchBuffers {
   }
 
  private:
-  std::unique_ptr<std::uint32_t[]> contexts_;
+  std::unique_ptr<std::uint16_t[]> contexts_;
   std::unique_ptr<Level[]> bases_;
   std::unique_ptr<std::uint16_t[]> expected_;
 };
 
-// One frame's levels and symbols in coding order.
+// One frame's symbols and levels in coding order.
 template <typename Level>
 struct CodedFrame {
-  std::unique_ptr<std::uint32_t[]> symbols;
-  std::unique_ptr<Level[]> levels;
+  std::uint16_t* symbols = nullptr;
+  Level* levels = nullptr;
   std::size_t positions = 0;
-
-  explicit CodedFrame(std::size_t count)
-      : symbols(std::make_unique_for_overwrite<std::uint32_t[]>(count)),
-        levels(std::make_unique<Level[]>(count)),
-        positions(count) {}
 };
 
 template <typename Level>
-CodedFrame<Level> tokenize_phases(PhaseWalk& walk, PhaseRows<Level>& rows, PredictorState& state,
-                                  const FrameMix& mixes, const FrameView& frame) {
-  CodedFrame<Level> out(walk.positions(walk.levels()));
-  FrameSplitter<Level, HalfRows<Level>> splitter(walk, state.codec, frame, out.levels.get());
+void tokenize_phases(PhaseWalk& walk, PhaseRows<Level>& rows, PredictorState& state, const FrameMix& mixes,
+                     const FrameView& frame, const CodedFrame<Level>& out) {
+  FrameSplitter<Level, HalfRows<Level>> splitter(walk, state.codec, frame, out.levels);
   const BatchBuffers<Level> buffers(walk.width_max());
   const bool whole = walk.levels() > 1;
   if (whole) splitter.split_whole();
@@ -70,11 +64,11 @@ CodedFrame<Level> tokenize_phases(PhaseWalk& walk, PhaseRows<Level>& rows, Predi
         if (!whole && 2 * batch.turn < frame.shape.rows) splitter.split_pair(batch.turn);
         for (const PhaseRow& row : batch.span()) {
           const std::size_t width = walk.width(row.plane), at = splitter.row_at(row);
-          const Level* levels = out.levels.get() + at;
+          const Level* levels = out.levels + at;
           RowBuffers<Level> buffer = buffers.at(0);
-          buffer.contexts = out.symbols.get() + at;
+          buffer.contexts = out.symbols + at;
           rows.predict(walk.inputs(row), *mixes[row.plane], width, walk.idle(row), buffer);
-          tokenize_row(levels, buffer.bases, width, buffer.contexts);
+          tokenize_row(rows.context_rule(), levels, buffer.bases, width, buffer.contexts);
           rows.settle(levels, buffer.expected, width, walk.idle(row), walk.seen(row), walk.miss(row));
           walk.close(row);
         }
@@ -82,7 +76,6 @@ CodedFrame<Level> tokenize_phases(PhaseWalk& walk, PhaseRows<Level>& rows, Predi
       },
       [&](unsigned level) { walk.merge(level); });
   walk.end_frame();
-  return out;
 }
 
 template <typename Level>
@@ -90,26 +83,32 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases_typed(TileS
                                                                            const GroupCoding& coding,
                                                                            GroupFrames frames,
                                                                            std::size_t bytes_max) {
+  thread_local Scratch<std::uint16_t> symbol_memory;
+  thread_local Scratch<Level> level_memory;
   PredictorState& state = *body.predictor;
   PhaseWalk walk(body.shape, state);
   PhaseRows<Level> rows(state, coding.group);
+  const PhaseSetup& setup = state.setup.phases;
+  const std::size_t stride =
+      std::max(walk.positions(state.frames == 0 ? setup.key_levels : setup.later_levels),
+               walk.positions(setup.later_levels));
+  std::uint16_t* symbols = symbol_memory.get(stride * frames.size());
+  Level* levels = level_memory.get(stride * frames.size());
   std::vector<CodedFrame<Level>> coded;
   std::optional<SymbolCounts> counts;
   if (coding.count_frequencies) counts.emplace(*state.tables);
-  std::size_t positions = 0;
   for (std::size_t t = 0; t < frames.size(); ++t) {
     walk.begin_frame();
-    coded.push_back(tokenize_phases(walk, rows, state, coding.mixes[t], frames[t]));
-    positions = std::max(positions, coded.back().positions);
-    if (counts) counts->add(coded.back().symbols.get(), coded.back().positions);
+    coded.push_back({symbols + t * stride, levels + t * stride, walk.positions(walk.levels())});
+    tokenize_phases(walk, rows, state, coding.mixes[t], frames[t], coded.back());
+    if (counts) counts->add(coded.back().symbols, coded.back().positions);
   }
   if (counts) state.tables = std::make_shared<const ContextTables>(counts->tables());
   // More words than the positions can give need no room.
-  bytes_max = std::min(bytes_max, 8 * positions * frames.size());
-  StreamEncoder<Level> encoder(state, coding.group.streams, positions, bytes_max);
+  bytes_max = std::min(bytes_max, 8 * stride * frames.size());
+  StreamEncoder<Level> encoder(state, coding.group.streams, stride, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
-    const CodedFrame<Level>& frame = coded[t];
-    if (!encoder.put_frame(frame.symbols.get(), frame.levels.get(), frame.positions)) return std::nullopt;
+    if (!encoder.put_frame(coded[t].symbols, coded[t].levels, coded[t].positions)) return std::nullopt;
   }
   return encoder.finish();
 }
@@ -135,7 +134,7 @@ Status decode_phases_typed(TileState::Body& body, const PredictedPayload& payloa
         const RowBuffers<Level> buffer = buffers.at(0);
         rows.predict(walk.inputs(row), *payload.mixes[t][row.plane], width, walk.idle(row), buffer);
         for (std::size_t at = 0; at < width; at += kLanes, ++group)
-          decoder.get_group(group, buffer.contexts + at, buffer.bases + at, levels + at, kLanes);
+          decoder.get_group(group, buffer.contexts + at, buffer.bases + at, levels + at);
         rows.settle(levels, buffer.expected, width, walk.idle(row), walk.seen(row), walk.miss(row));
         walk.close(row);
         joiner.keep(walk.plane(row.plane), row.y, levels);

@@ -3,28 +3,24 @@
 // All streams of a group: its 32-pixel groups go to them in turn.
 // Part of generic_codec.inl, which says how these files are included.
 //
-// Not here   one stream's lanes (generic_lanes.inl).
+// Not here   one stream's lanes (generic_lanes.inl, avx2_lanes.inl).
 
-// True where all 32 lanes of a group code something; words are contexts or symbols.
-inline bool all_active(const std::uint32_t* words, std::size_t count) noexcept {
-  if (count != kLanes) return false;
-  std::uint32_t any = 0;
-  for (std::size_t i = 0; i < kLanes; ++i) any |= words[i];
-  return (any & kInactive) == 0;
+// Positions of a frame that has so many pixels: whole groups.
+constexpr std::size_t padded_to_groups(std::size_t pixels) noexcept {
+  return (pixels + kLanes - 1) / kLanes * kLanes;
 }
 
-// All streams of a group, each writing downwards in memory of its own that no frame can overrun.
+// All streams of a group, each writing downwards in memory of its own that no frame can overrun. One of them at a time in a thread.
 template <typename Level>
 class StreamEncoder {
  public:
   /// `pixels` is the most that a frame has.
   StreamEncoder(const PredictorState& state, std::size_t streams, std::size_t pixels, std::size_t bytes_max)
-      : entries_(encoder_entries(*state.tables, state.setup.levels.level_bits)),
-        bits_(state.tables->bits),
-        bytes_max_(bytes_max) {
+      : table_(*state.tables, state.setup.levels.level_bits), bytes_max_(bytes_max) {
     const std::size_t frame_words = (pixels / kLanes / streams + 2) * 3 * kLanes;
     words_max_ = bytes_max / 2 + frame_words + 2 * kLanes;
-    memory_ = std::make_unique_for_overwrite<std::uint16_t[]>(streams * words_max_);
+    thread_local Scratch<std::uint16_t> memory;
+    memory_ = memory.get(streams * words_max_);
     streams_.resize(streams);
     for (std::size_t s = 0; s < streams; ++s) {
       streams_[s].state.fill(kLaneStart);
@@ -32,18 +28,10 @@ class StreamEncoder {
     }
   }
 
-  /// False once a stream alone is larger than the group may become.
-  [[nodiscard]] bool put_frame(const std::uint32_t* symbols, const Level* levels,
+  /// Symbols of whole groups, levels of `pixels`. False once a stream alone is larger than the group may become.
+  [[nodiscard]] bool put_frame(const std::uint16_t* symbols, const Level* levels,
                                std::size_t pixels) noexcept {
-    for (std::size_t g = (pixels + kLanes - 1) / kLanes; g-- > 0;) {
-      const std::size_t at = g * kLanes, count = std::min(kLanes, pixels - at);
-      auto& stream = streams_[g % streams_.size()];
-      if (all_active(symbols + at, count)) {
-        stream.template put_group<true>(symbols + at, levels + at, count, entries_.data(), bits_);
-      } else {
-        stream.template put_group<false>(symbols + at, levels + at, count, entries_.data(), bits_);
-      }
-    }
+    with_bits(table_.bits, [&](auto bits) { put_groups<bits.value>(symbols, levels, pixels); });
     for (std::size_t s = 0; s < streams_.size(); ++s) {
       if (2 * static_cast<std::size_t>(end_of(s) - streams_[s].out) > bytes_max_) return false;
     }
@@ -61,14 +49,24 @@ class StreamEncoder {
   }
 
  private:
-  [[nodiscard]] std::uint16_t* end_of(std::size_t s) const noexcept {
-    return memory_.get() + (s + 1) * words_max_;
+  template <unsigned kBits>
+  void put_groups(const std::uint16_t* symbols, const Level* levels, std::size_t pixels) noexcept {
+    std::size_t groups = padded_to_groups(pixels) / kLanes;
+    if (pixels % kLanes != 0) {
+      std::array<Level, kLanes> last{};
+      const std::size_t at = --groups * kLanes;
+      std::copy_n(levels + at, pixels - at, last.data());
+      streams_[groups % streams_.size()].template put_group<kBits>(symbols + at, last.data(), table_);
+    }
+    for (std::size_t g = groups; g-- > 0;)
+      streams_[g % streams_.size()].template put_group<kBits>(symbols + g * kLanes, levels + g * kLanes,
+                                                              table_);
   }
+  [[nodiscard]] std::uint16_t* end_of(std::size_t s) const noexcept { return memory_ + (s + 1) * words_max_; }
 
-  std::vector<EncoderEntry> entries_;
-  unsigned bits_;
+  EncoderTable table_;
   std::size_t bytes_max_, words_max_ = 0;
-  std::unique_ptr<std::uint16_t[]> memory_;
+  std::uint16_t* memory_ = nullptr;  // the thread's
   std::vector<EncoderStream<Level>> streams_;
 };
 
@@ -84,15 +82,10 @@ class StreamDecoders {
     for (std::size_t s = 0; s < streams_.size(); ++s) streams_[s].open(payload.streams[s]);
   }
 
-  /// Group `group` of a frame, of `count` pixels.
-  void get_group(std::size_t group, const std::uint32_t* contexts, const Level* bases, Level* levels,
-                 std::size_t count) noexcept {
-    auto& stream = streams_[group % streams_.size()];
-    if (all_active(contexts, count)) {
-      stream.template get_group<true>(contexts, bases, levels, count, entries_.data(), bits_, level_bits_);
-    } else {
-      stream.template get_group<false>(contexts, bases, levels, count, entries_.data(), bits_, level_bits_);
-    }
+  /// Group `group` of a frame: 32 contexts and bases in, 32 levels out.
+  void get_group(std::size_t group, const std::uint16_t* contexts, const Level* bases,
+                 Level* levels) noexcept {
+    streams_[group % streams_.size()].get_group(contexts, bases, levels, entries_.data(), bits_, level_bits_);
   }
 
   /// Errors: malformed (words are left, or more were wanted).

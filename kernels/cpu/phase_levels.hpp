@@ -75,10 +75,12 @@ class UpperLevels {
   std::vector<std::array<LevelPlane<Level>, kPhases>> upper_;
 };
 
-/// True where a row of pixels is a row of levels as it lies.
+/// True where a row of pixels is a row of levels as it lies. A caller's rows may lie at any address.
 template <typename Level, typename Codec>
-[[nodiscard]] bool pixels_are_levels(const Codec& codec, const FrameShape& shape) noexcept {
-  return codec.identity() && dtype_bytes(shape.dtype) == sizeof(Level);
+[[nodiscard]] bool pixels_are_levels(const Codec& codec, const FrameShape& shape,
+                                     const std::byte* row) noexcept {
+  return codec.identity() && dtype_bytes(shape.dtype) == sizeof(Level) &&
+         reinterpret_cast<std::uintptr_t>(row) % sizeof(Level) == 0;
 }
 
 /// Cuts one frame into the rows of its planes, in coding order.
@@ -118,7 +120,8 @@ class FrameSplitter {
                 target(level, odd ? Phase::oo : Phase::eo, r / 2));
   }
   [[nodiscard]] const Level* level_row(std::uint32_t r) noexcept {
-    if (pixels_are_levels<Level>(codec_, frame_.shape)) return reinterpret_cast<const Level*>(frame_.row(r));
+    if (pixels_are_levels<Level>(codec_, frame_.shape, frame_.row(r)))
+      return reinterpret_cast<const Level*>(frame_.row(r));
     codec_.levels_of_row(frame_.row(r), frame_.shape.cols, row_.data());
     return row_.data();
   }
@@ -180,7 +183,7 @@ class FrameJoiner {
   static constexpr std::size_t kSlots = 8;  // turns that are kept: more than kPhaseStateLag
 
   void write(std::uint32_t row, const Level* even, const Level* odd, const MutableFrameView& frame) noexcept {
-    const bool straight = pixels_are_levels<Level>(codec_, tile_);
+    const bool straight = pixels_are_levels<Level>(codec_, tile_, frame.row(row));
     Level* levels = straight ? reinterpret_cast<Level*>(frame.row(row)) : row_.data();
     Rows::join(even, odd, tile_.cols, levels);
     if (!straight) codec_.values_of_row(levels, tile_.cols, frame.row(row));

@@ -27,7 +27,8 @@ PAGE = ROOT / "docs/benchmarks/instructions.md"
 PATHS = ("generic", "avx2")  # valgrind knows no AVX-512
 TOLERANCE = 0.03
 # Inside encode: what a function itself costs, its calls left out.
-LOOPS = {"encode: predict and tokens": re.compile(r"tokenize_group"), "encode: lanes": re.compile(r"encode_typed|put_frame|put_group")}
+LANES = r"put_(?:frame|group|lanes|tokens|raw|bits)|group_entries"
+LOOPS = {"encode: predict and tokens": re.compile(rf"cpu::(?:generic|avx2)::(?!.*(?:{LANES}|encode_|Encoder|[Cc]ell))"), "encode: lanes": re.compile(LANES)}
 
 PAGE_HEAD = """\
 # Instructions per pixel
@@ -35,7 +36,7 @@ PAGE_HEAD = """\
 What one pixel costs in each stage of the codec on one core, in instructions counted by callgrind, which, unlike a clock, says the
 same on a busy machine. The frames are made up (128 × 256 pixels, 8 frames, one key group: `tests/bench/hot_loops.cpp`), so that
 tables, prior and planning weigh more here than in groups of a megapixel. `generic` is plain C++ for any processor, `avx2` the same
-source compiled for AVX2. AVX-512, which is what a server runs, is beyond valgrind: its speeds are in [codec.md](codec.md).
+source compiled for AVX2, with lanes and weighted sums of its own. AVX-512, which is what a server runs, is beyond valgrind: its speeds are in [codec.md](codec.md).
 
 `tests/bench/instructions_test.py` compares every CI run with this table, ± 3 %; with `--update` it writes `instructions.csv` and this
 page anew. Recorded with {compiler}.
