@@ -76,7 +76,7 @@ void Moments::add(const Moments& other, double share) noexcept {
   for (std::size_t i = 0; i < count; ++i) sums[i] += other.sums[i] * share;
 }
 
-Moments moments_of(const std::int64_t* sums, std::size_t columns, bool reference) noexcept {
+Moments moments_of(const std::int64_t* sums, std::size_t columns, bool reference, std::size_t thin) noexcept {
   Moments moments;
   moments.columns = columns;
   std::array<double, kMomentColumnsMax> unit{};
@@ -85,7 +85,7 @@ Moments moments_of(const std::int64_t* sums, std::size_t columns, bool reference
   unit[columns - 1] = 1.0 / static_cast<double>(kTargetOne);
   for (std::size_t a = 0, i = 0; a < columns; ++a) {
     for (std::size_t b = 0; b <= a; ++b, ++i)
-      moments.sums[i] = static_cast<double>(sums[i]) * (unit[a] * unit[b]);
+      moments.sums[i] = static_cast<double>(sums[i]) * (unit[a] * unit[b]) * static_cast<double>(thin);
   }
   return moments;
 }

@@ -30,8 +30,10 @@ struct Moments {
   void add(const Moments& other, double share) noexcept;
 };
 
-/// What add_moments summed, as numbers of standard deviations. `reference`: the rows had one.
-[[nodiscard]] Moments moments_of(const std::int64_t* sums, std::size_t columns, bool reference) noexcept;
+/// What add_moments summed, as numbers of standard deviations. `reference`: the rows had one; `thin`: one of so many
+/// rows was summed, and stands for them all.
+[[nodiscard]] Moments moments_of(const std::int64_t* sums, std::size_t columns, bool reference,
+                                 std::size_t thin = 1) noexcept;
 
 /// Coefficients of all columns but the target.
 using Coefficients = std::array<double, kMomentColumnsMax>;

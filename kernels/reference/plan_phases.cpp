@@ -14,10 +14,11 @@
 namespace ff::kernels::reference {
 namespace {
 
-constexpr std::size_t kSampleMin = 16384;  // pixels of a frame, all planes
+constexpr std::size_t kSampleMin = 16384, kSampleOfKnown = 8192;  // pixels of a frame, all planes
 constexpr std::size_t kSampleShare = 12;
-constexpr std::size_t kRunPixels = 512;     // of a sum of products: shorter ones take longer
-constexpr std::size_t kRecordsMin = 65536;  // of a group: enough to find its classes
+constexpr std::size_t kThinMax = 4;      // of the runs of planes that are sampled whole
+constexpr std::size_t kRunPixels = 512;  // of a sum of products: shorter ones take longer
+constexpr std::size_t kRecordsMin = 65536, kRecordsOfKnown = 32768;  // of a group: enough to find its classes
 constexpr std::size_t kRecordShare = 32;
 constexpr double kRidge = 2e-4;
 constexpr double kBitsPerSquare =
@@ -36,14 +37,17 @@ struct PlaneHistory {
 class PhaseFitter {
  public:
   PhaseFitter(const FrameShape& tile, const PredictorSetup& setup, const GroupSetup& group,
-              const LevelCodec& codec, const MaskMap* mask, const PredictorState* before, std::size_t frames)
+              const LevelCodec& codec, const MaskMap* mask, const PredictorState* before, std::size_t frames,
+              bool known)
       : setup_(setup),
         roots_(root_table(setup.up)),
-        bands_(tile, setup, group, codec, mask, std::max(kSampleMin, tile.pixels() / kSampleShare)),
+        wanted_(std::max(known ? kSampleOfKnown : kSampleMin, tile.pixels() / kSampleShare)),
+        bands_(tile, setup, group, codec, mask, wanted_),
         history_(plane_count(setup.phases.later_levels)) {
     const std::size_t pixels = tile.pixels() * frames;
     const std::size_t sampled = pixels * 256 / bands_.ratio_256();
-    record_step_ = std::max<std::size_t>(sampled / std::max(kRecordsMin, pixels / kRecordShare), 1);
+    record_step_ = std::max<std::size_t>(
+        sampled / std::max(known ? kRecordsOfKnown : kRecordsMin, pixels / kRecordShare), 1);
     if (before == nullptr || before->frames == 0) return;
     bands_.start(*before->phases, before->frames);
     for (std::size_t p = 0; p < history_.size(); ++p) history_[p].mix = before->phases->last_mixes[p];
@@ -62,6 +66,7 @@ class PhaseFitter {
       append(records);
     }
     bands_.learn();
+    ++frame_turn_;
     records.ratio_256 = bands_.ratio_256() * record_step_;
     return mixes;
   }
@@ -70,6 +75,21 @@ class PhaseFitter {
   using Sums = std::array<std::array<std::int64_t, kMomentSums>, 2>;
 
   [[nodiscard]] std::size_t pitch() const noexcept { return sample_.pitch; }
+
+  // Calls sum(first element, elements, turn) for runs of whole rows. Of planes that are sampled whole, because others
+  // are predicted from them, some runs are enough for sums: one pair of so many, which is returned; other ones with
+  // every frame.
+  template <typename Sum>
+  std::size_t for_runs(Sum&& sum) const {
+    const std::size_t pixels = kPhases * sample_.rows * sample_.cols;
+    const std::size_t most = bands_.past() ? kThinMax : 1;  // a frame alone has no other to add to
+    const std::size_t thin = std::clamp<std::size_t>(pixels / wanted_, 1, most);
+    const std::size_t step = std::max<std::size_t>(kRunPixels / pitch(), 1) * pitch();
+    for (std::size_t at = 0, turn = 0; at < sample_.size(); at += step, ++turn) {
+      if ((turn / 2 + frame_turn_) % thin == 0) sum(at, std::min(step, sample_.size() - at), turn);
+    }
+    return thin;
+  }
 
   // Products of a plane's rows, every other run of them apart, so that one half can judge what the other half says.
   std::array<Moments, 2> expectation_moments() {
@@ -81,17 +101,17 @@ class PhaseFitter {
     rows.floor = 0.3f * level();
     rows.one = level();
     Sums sums{};
-    const std::size_t step = std::max<std::size_t>(kRunPixels / pitch(), 1) * pitch();
-    for (std::size_t at = 0, turn = 0; at < sample_.size(); at += step, ++turn) {
+    const std::size_t thin = for_runs([&](std::size_t at, std::size_t count, std::size_t turn) {
       for (std::size_t j = 0; j < rows.count; ++j) features[j] = &sample_.features[j + 1][at];
       rows.reference = has_reference ? &sample_.reference[at] : nullptr;
       rows.target = &sample_.target[at];
       rows.spread = &sample_.spread[at];
       rows.live = &sample_.live[at];
-      loops_.add_moments(rows, std::min(step, sample_.size() - at), sums[turn % 2].data());
-    }
-    return {moments_of(sums[0].data(), rows.columns(), has_reference),
-            moments_of(sums[1].data(), rows.columns(), has_reference)};
+      loops_.add_moments(rows, count, sums[turn % 2].data());
+    });
+    rows.reference = has_reference ? sample_.reference.data() : nullptr;
+    return {moments_of(sums[0].data(), rows.columns(), has_reference, thin),
+            moments_of(sums[1].data(), rows.columns(), has_reference, thin)};
   }
 
   [[nodiscard]] float level() const noexcept { return static_cast<float>(1u << setup_.up); }
@@ -134,13 +154,15 @@ class PhaseFitter {
     rows.one = level();
     rows.outlier = 4;
     std::array<std::int64_t, kMomentSums> sums{};
-    for (std::size_t j = 0; j < 3; ++j) features[j] = f[j].data();
-    features[3] = root_.data();
-    rows.target = sample_.miss.data();
-    rows.spread = sample_.spread.data();
-    rows.live = sample_.live.data();
-    loops_.add_moments(rows, sample_.size(), sums.data());
-    return moments_of(sums.data(), rows.columns(), false);
+    const std::size_t thin = for_runs([&](std::size_t at, std::size_t count, std::size_t) {
+      for (std::size_t j = 0; j < 3; ++j) features[j] = &f[j][at];
+      features[3] = &root_[at];
+      rows.target = &sample_.miss[at];
+      rows.spread = &sample_.spread[at];
+      rows.live = &sample_.live[at];
+      loops_.add_moments(rows, count, sums.data());
+    });
+    return moments_of(sums.data(), rows.columns(), false, thin);
   }
 
   [[nodiscard]] std::array<bool, kScaleFeatures> usable_scales() const noexcept {
@@ -267,8 +289,10 @@ class PhaseFitter {
   const PredictorSetup& setup_;
   const PlanLoops& loops_ = plan_loops();
   RootTable roots_;
+  std::size_t wanted_;  // pixels of a frame
   PhaseBands bands_;
   std::vector<PlaneHistory> history_;
+  std::size_t frame_turn_ = 0;
   std::size_t record_step_ = 1, record_turn_ = 0;  // rows of the sample for one that is recorded
   PlaneSample sample_;
   PhasePlaneShape shape_;
@@ -280,8 +304,8 @@ class PhaseFitter {
 
 PhaseFit fit_phases(const FrameShape& tile, const PredictorSetup& setup, const GroupSetup& group,
                     const LevelCodec& codec, const MaskMap* mask, const PredictorState* before,
-                    GroupFrames frames) {
-  PhaseFitter fitter(tile, setup, group, codec, mask, before, frames.size());
+                    GroupFrames frames, bool known) {
+  PhaseFitter fitter(tile, setup, group, codec, mask, before, frames.size(), known);
   PhaseFit fit;
   for (const FrameView& frame : frames) fit.mixes.push_back(fitter.fit_frame(frame, fit.records));
   return fit;

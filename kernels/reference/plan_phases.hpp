@@ -29,10 +29,11 @@ struct PhaseFit {
   PhaseRecords records;
 };
 
-/// `before`: the state to go on from, null where `setup` starts anew.
+/// `before`: the state to go on from, null where `setup` starts anew. `known`: the model is not in question, and
+/// weights are all that is asked: fewer pixels do.
 [[nodiscard]] PhaseFit fit_phases(const FrameShape& tile, const PredictorSetup& setup,
                                   const GroupSetup& group, const LevelCodec& codec, const MaskMap* mask,
-                                  const PredictorState* before, GroupFrames frames);
+                                  const PredictorState* before, GroupFrames frames, bool known);
 
 /// The records with the contexts' keys of a source.
 [[nodiscard]] SampleRecords keyed_records(const PhaseRecords& records, const PredictorSetup& setup);

@@ -33,6 +33,11 @@ constexpr unsigned kSourceTurn = 8;          // groups after which the other con
 constexpr std::size_t kTableBands = 8, kTrialBands = 3;  // fewer miss what is rare in an image
 constexpr std::size_t kTrialSampleMin = 8192, kTrialShare = 128;
 
+// Whether a window that starts now is planned with both models.
+bool weighs_models(const PlannerMemory& memory) noexcept {
+  return (memory.groups + memory.phase_groups) % kProfileTurn == 0;
+}
+
 class Planner {
  public:
   Planner(const TileState::Body& body, const GroupPlace& place, GroupFrames frames,
@@ -112,7 +117,8 @@ class Planner {
     plan_->group = GroupSetup{0, 0, 64, 16, 4, 1};
     const PredictorState* before = resets() ? nullptr : &*body_.predictor;
     if (before != nullptr) plan_->profile = before->setup.phases.wide ? Profile::max : Profile::small;
-    PhaseFit fit = fit_phases(body_.shape, setup(), plan_->group, codec_, mask(), before, frames_);
+    PhaseFit fit = fit_phases(body_.shape, setup(), plan_->group, codec_, mask(), before, frames_,
+                              !weighs_models(body_.memory));
     plan_->mixes = std::move(fit.mixes);
     const BuiltTables built = build_phase_tables(fit.records);
     plan_->group.streams = streams_for(built.bits / 8);
@@ -350,7 +356,7 @@ EncodePlanPtr plan_predicted(const TileState::Body& body, const GroupPlace& plac
   };
   // Weighed when a window starts, and for a known stream only now and then.
   const bool starts = place.key || !body.predictor;
-  const bool weigh = starts && (body.memory.groups + body.memory.phase_groups) % kProfileTurn == 0;
+  const bool weigh = starts && weighs_models(body.memory);
   if (!weigh) {
     const Model last = starts ? body.memory.model : body.predictor->setup.model;
     return plan(last == Model::phases ? phases : smooth,
