@@ -3,7 +3,7 @@
 // Archive to frames.
 //
 //   this thread     give a group to a free slot ............................... hand out the oldest slot's frames
-//   any thread                read and decode tile 0, 1, 2 ... of it, then give its frames to the sink, if there is one
+//   any thread                read and decode tile 0, 1, 2 ... of it, then give its frames to the sink, if any
 #include "tools/archive/archive_decode.hpp"
 
 #include <algorithm>
@@ -228,7 +228,7 @@ Status ArchiveRecording::read(std::uint64_t index, MutableByteSpan pixels) {
 Status ArchiveRecording::write_to(const FrameSink& sink, const std::function<void(std::uint64_t)>& progress) {
   wait_for_all();
   sink_ = &sink;
-  const Status written = write_slots(progress);
+  Status written = write_slots(progress);  // not const: it is what is returned
   wait_for_all();
   taken_ = submitted_ = 0;
   sink_ = nullptr;

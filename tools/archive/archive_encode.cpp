@@ -6,10 +6,10 @@
 //   any thread                read its frames, then code tile 0, 1, 2 ... of it
 //
 // Length of groups, where the user has not said it: every group costs the end of each stream and a header, so
-// groups of small blocks are long, up to kBlockBytesWanted. How large blocks come is taken from the first group of a window
-// some windows before, as many as can be under way at a time with any number of threads: the length of a group
-// must not depend on which thread was faster. For the first of them, that is window 0, which begins with groups
-// of kRawBlockBytesWanted.
+// groups of small blocks are long, up to kBlockBytesWanted. How large blocks come is taken from the first group
+// of a window some windows before, as many as can be under way at a time with any number of threads: the length
+// of a group must not depend on which thread was faster. For the first of them, that is window 0, which begins
+// with groups of kRawBlockBytesWanted.
 #include "tools/archive/archive_encode.hpp"
 
 #include <algorithm>
