@@ -135,16 +135,18 @@ class CellRows {
     return {rows_[0][2 * c], rows_[0][2 * c + 1], rows_[1][2 * c], rows_[1][2 * c + 1]};
   }
 
-  // The cells' digits as levels; write() has the rows' pixels made of them.
+  // The cells' digits as levels; write() has the rows' pixels made of them. Two at a time make a word of the CPU's
+  // (little-endian) memory.
   void unpack(std::size_t cells, const std::uint16_t* tokens) noexcept {
+    using Pair = std::conditional_t<sizeof(Level) == 2, std::uint32_t, std::uint64_t>;
+    constexpr unsigned kShift = 8 * sizeof(Level) - 2;
+    const auto pair = [](Pair digits) { return (digits & 3) | (digits & 12) << kShift; };
     Level* top = rows_[0].data();
     Level* bottom = rows_[1].data();
     for (std::size_t c = 0; c < cells; ++c) {
-      const std::uint32_t token = tokens[c];
-      top[2 * c] = static_cast<Level>(token & 3);
-      top[2 * c + 1] = static_cast<Level>(token >> 2 & 3);
-      bottom[2 * c] = static_cast<Level>(token >> 4 & 3);
-      bottom[2 * c + 1] = static_cast<Level>(token >> 6 & 3);
+      const Pair above = pair(tokens[c]), below = pair(Pair{tokens[c]} >> 4);
+      std::memcpy(top + 2 * c, &above, sizeof(Pair));
+      std::memcpy(bottom + 2 * c, &below, sizeof(Pair));
     }
   }
   void set(std::size_t c, const std::array<std::uint32_t, kCellPixels>& levels) noexcept {

@@ -12,6 +12,34 @@ struct CellGroup {
   [[nodiscard]] CellSymbol* frame(std::size_t t) const noexcept { return symbols.get() + t * stride; }
 };
 
+// Calls visit(c) for the few cells whose symbols pass the test, which is asked of eight at a time without a branch;
+// with skip_zeros, not of groups in which all tokens are 0. Groups are read whole.
+template <typename Test, typename Visit>
+void for_each_found(const CellSymbol* symbols, std::size_t count, bool skip_zeros, Test&& test,
+                    Visit&& visit) {
+  constexpr std::size_t kLook = 8;
+  for (std::size_t first = 0; first < count; first += kLook) {
+    if (skip_zeros && first % kLanes == 0) {
+      std::uint32_t any = 0;
+      for (std::size_t k = 0; k < kLanes; ++k) any |= symbols[first + k];
+      if ((any & 255u) == 0) {
+        first += kLanes - kLook;
+        continue;
+      }
+    }
+    const std::size_t end = std::min(first + kLook, count);
+    if (end == first + kLook) {
+      std::uint32_t any = 0;
+      for (std::size_t k = 0; k < kLook; ++k) any |= test(symbols[first + k]);
+      if (any == 0) [[likely]]
+        continue;
+    }
+    for (std::size_t c = first; c < end; ++c) {
+      if (test(symbols[c]) != 0) visit(c);
+    }
+  }
+}
+
 template <typename Level>
 CellGroup tokenize_cells(TileState::Body& body, const GroupSetup& setup, GroupFrames frames) {
   PredictorState& state = *body.predictor;
@@ -33,11 +61,11 @@ CellGroup tokenize_cells(TileState::Body& body, const GroupSetup& setup, GroupFr
       rows.read(frames[t], row);
       predictor.predict_row(row, symbols, bases.data());
       if (rows.pack(shape.cols, symbols, sums.data())) {
-        for (std::size_t c = 0; c < shape.cols; ++c) {
-          if (!has_values(symbols[c] & 255u)) continue;
+        const auto valued = [](std::uint32_t symbol) { return symbol & symbol >> 1 & 0x55u; };
+        for_each_found(symbols, shape.cols, false, valued, [&](std::size_t c) {
           found.push_back({static_cast<std::uint32_t>(at + c), rows.cell(c)});
           sums[c] = sum_of_cell(found.back().levels, first_sentinel);
-        }
+        });
       }
       predictor.learn_row(row, sums.data());
     }
@@ -63,30 +91,33 @@ inline void count_cells(const CellGroup& group, std::size_t frames, std::vector<
   }
 }
 
+// By symbol: 1 where the tables lack it, 2 where it has values. The last entry is for idle cells.
+inline std::vector<std::uint8_t> symbol_kinds(const ContextTables& tables) {
+  std::vector<std::uint8_t> kinds(tables.pixel_contexts() * kSymbols + 1, 0);
+  for (std::uint32_t i = 0; i + 1 < kinds.size(); ++i) {
+    const bool absent = tables.frequencies[i / kSymbols][i % kSymbols] == 0;
+    kinds[i] = static_cast<std::uint8_t>((absent ? 1 : 0) | (has_values(i & 255u) ? 2 : 0));
+  }
+  return kinds;
+}
+
 // Cells whose symbols the tables lack escape, and so have values too.
 inline void escape_absent(const ContextTables& tables, CellGroup& group, std::size_t frames) {
-  std::vector<bool> absent(tables.pixel_contexts() * kSymbols);
-  bool zero_absent = false;
-  for (std::size_t i = 0; i < absent.size(); ++i) {
-    absent[i] = tables.frequencies[i / kSymbols][i % kSymbols] == 0;
-    zero_absent = zero_absent || (absent[i] && i % kSymbols == 0);
-  }
+  const std::vector<std::uint8_t> kinds = symbol_kinds(tables);
+  const auto kind = [&](CellSymbol symbol) -> std::uint32_t {
+    return kinds[std::min<std::size_t>(symbol, kinds.size() - 1)];
+  };
+  bool zero_found = false;
+  for (std::size_t i = 0; i < kinds.size(); i += kSymbols) zero_found = zero_found || kinds[i] != 0;
   for (std::size_t t = 0; t < frames; ++t) {
     CellSymbol* symbols = group.frame(t);
     std::vector<ValueCell> known = std::move(group.value_cells[t]);
     std::vector<ValueCell>& cells = group.value_cells[t] = {};
     std::size_t next = 0;
-    for (std::size_t c = 0; c < group.cells; ++c) {
-      // Frames are padded, so that four symbols may be looked at anywhere.
-      if (!zero_absent && ((symbols[c] | symbols[c + 1] | symbols[c + 2] | symbols[c + 3]) & 255u) == 0) {
-        c += 3;
-        continue;
-      }
+    for_each_found(symbols, group.cells, !zero_found, kind, [&](std::size_t c) {
       const std::uint32_t token = symbols[c] & 255u;
-      if ((token == 0 && !zero_absent) || symbols[c] == kInactive) continue;
-      const bool valued = has_values(token), lacks = absent[symbols[c]];
-      if (!valued && !lacks) continue;
-      if (valued) {
+      const bool lacks = (kind(symbols[c]) & 1) != 0;
+      if (has_values(token)) {
         cells.push_back(known[next++]);
       } else {
         ValueCell& cell = cells.emplace_back();
@@ -94,7 +125,7 @@ inline void escape_absent(const ContextTables& tables, CellGroup& group, std::si
         for (std::size_t p = 0; p < kCellPixels; ++p) cell.levels[p] = cell_digit(token, p);
       }
       if (lacks) symbols[c] = static_cast<CellSymbol>(symbols[c] | kEscape);
-    }
+    });
   }
 }
 
