@@ -6,8 +6,8 @@
 // Meaning    docs/formats/block.md §6 and §7, by way of kernels/reference/.
 // Not here   header, CRCs and side information (kernels/format/).
 //
-// The processor is asked once for its widest vectors: AVX-512 (lanes in registers), AVX2 or plain C++ (the same
-// loops, generic_codec.inl). Arm has the plain loops so far.
+// The processor is asked once for its widest vectors: AVX-512, AVX2 or plain C++. The last two share their loops over rows
+// (generic_codec.inl); AVX2 has lanes and sums of its own. Arm runs the plain loops, which become NEON.
 #pragma once
 
 #include <optional>
@@ -17,8 +17,8 @@
 
 namespace ff::kernels::cpu {
 
-/// As reference::encode_lanes. Scratch of 2 to 8 bytes a pixel of the group, and the payload; what AVX-512
-/// needs stays with the calling thread for its next group.
+/// As reference::encode_lanes. Scratch of 2 bytes a pixel of the group, 4 or 6 where its levels are not its pixels as they
+/// lie, and the payload; it stays with the calling thread for its next group.
 [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
                                                                                   const GroupCoding& coding,
                                                                                   GroupFrames frames,
@@ -28,7 +28,7 @@ namespace ff::kernels::cpu {
 [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,
                                   MutableGroupFrames frames);
 
-/// The same for the model phases. Encoding takes 4 (AVX-512, kept with the thread), 6 or 8 bytes a pixel of the group,
+/// The same for the model phases. Encoding takes 4 bytes a pixel of the group, 6 with 32-bit levels, kept with the thread;
 /// decoding 64 half rows of levels; both what PhaseWalk says.
 [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
                                                                                    const GroupCoding& coding,

@@ -2,6 +2,7 @@
 //
 // `foreframe bench codec`: sizes and speeds of the codec beside its peers, as table, JSON, document and plots.
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 
 #include <CLI/CLI.hpp>
@@ -23,7 +24,7 @@ constexpr const char* kName = "bench codec";
 
 struct BenchArguments {
   std::vector<std::string> sources, profiles, bounds;
-  std::string peers, device, tile, from, save, write, plots, sizes;
+  std::string peers, device, cpu_path, tile, from, save, write, plots, sizes;
   int threads = 1, repeat = 0;  ///< repeat and max_seconds: 0 where not given
   double max_seconds = 0;
   bool json = false, quick = false, quiet = false, sweep = false, cores = false;
@@ -69,6 +70,11 @@ void declare(CLI::App& app, BenchArguments& arguments) {
       ->check(CLI::Range(1, 64));
   app.add_option("--tile", arguments.tile, "rows x columns; default: the frame, or 512x512 above 1 Mpixel");
   app.add_option("--device", arguments.device, "reference or cpu; default: the fastest this build has");
+  app.add_option(
+         "--cpu-path", arguments.cpu_path,
+         "widest instructions that codec and planner may use: generic, avx2 or avx512; default: all that the "
+         "processor has")
+      ->check(CLI::IsMember({"generic", "avx2", "avx512"}));
   app.add_option("--threads", arguments.threads, "figures are per core: 1")->check(CLI::Range(1, 1));
   app.add_option("--frames", bench.frames_max, "code the first N frames only");
   app.add_option("--repeat", arguments.repeat, "measure N times; default 3")->check(CLI::Range(1, 1000));
@@ -147,6 +153,8 @@ Status interpret(BenchArguments& arguments) {
   if (arguments.peers.empty()) arguments.peers = arguments.quick ? "fast" : "all";
   FF_ASSIGN(bench.peers, parse_bench_peers(arguments.peers));
   FF_TRY(read_device(arguments.device, bench.own.device));
+  // Read once, before the first group is coded.
+  if (!arguments.cpu_path.empty()) ::setenv("FF_CPU_PATH", arguments.cpu_path.c_str(), 1);
   FF_TRY(read_tile(arguments.tile, bench.own));
   if (!arguments.write.empty()) {
     const std::string form = fs::path(arguments.write).replace_extension(".template.md").string();
