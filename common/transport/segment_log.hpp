@@ -26,6 +26,25 @@ struct SegmentLogOptions {
   std::uint64_t log_bytes_max = 16ull << 30;
   std::uint64_t record_bytes_max = 256ull << 20;
   std::chrono::nanoseconds fsync_interval = std::chrono::milliseconds(200);  ///< 0: after every append
+  bool writes_back =
+      true;  ///< starts writing to disk behind the appends; not for owners that fsync all the time
+};
+
+/// What makes all records below `next_offset` durable: an fdatasync that any thread may do while the log is
+/// appended to. Outlives the log.
+class SegmentSync {
+ public:
+  /// Once. Errors: io_error.
+  [[nodiscard]] Status run() const;
+  [[nodiscard]] std::uint64_t next_offset() const noexcept { return next_offset_; }
+
+ private:
+  friend class SegmentLog;
+  std::shared_ptr<const int> file_;  ///< closes itself
+  std::filesystem::path path_;
+  std::uint64_t segment_first_ = 0;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t next_offset_ = 0;
 };
 
 struct SegmentLogStats {
@@ -54,6 +73,12 @@ class SegmentLog {
   [[nodiscard]] Status sync();
   /// fsync if fsync_interval has passed since the oldest unsynced append.
   [[nodiscard]] Status sync_if_due();
+
+  /// The same in three steps, so that the waiting happens elsewhere: begin_sync() here, run() on another thread,
+  /// end_sync() here. Records below next_offset() are durable when end_sync() returns no error.
+  /// Errors: io_error (the log is closed for good, as after a failed sync()).
+  [[nodiscard]] Result<SegmentSync> begin_sync();
+  [[nodiscard]] Status end_sync(const SegmentSync& sync, const Status& outcome);
 
   /// Frees whole segments that lie below `offset`.
   [[nodiscard]] Status free_below(std::uint64_t offset);

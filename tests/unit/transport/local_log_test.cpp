@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -360,6 +361,46 @@ TEST_CASE("a follower of a state topic does not take folding for a loss", "[log]
   std::map<std::string, int> last;
   for (const LogRecord& record : read_all(**follower)) ++last[record.key];
   CHECK(last.size() == 3);
+}
+
+TEST_CASE("a log:// whose disk lags behind says queue_full and goes on when the disk has caught up",
+          "[log]") {
+  const TemporaryFolder folder;
+  const auto writer = open_writer(options_for(folder));
+  const Payload block = Payload::own(std::vector<std::byte>(8 << 20));
+  int delivered = 0, taken = 0;
+  Status status;
+  while (status.ok() && taken < 100) {
+    status = writer->produce(Topic::blocks, 0, "k", block, [&](const auto& p) { delivered += p.ok(); });
+    taken += status.ok();
+  }
+  REQUIRE_FALSE(status.ok());
+  CHECK(status.error().code == Errc::queue_full);
+  CHECK(taken == 8);
+  CHECK(delivered == 0);
+  REQUIRE(writer->flush(seconds(30)).ok());
+  CHECK(delivered == taken);
+  CHECK(writer->produce(Topic::blocks, 0, "k", block, {}).ok());
+}
+
+TEST_CASE("records written while others become durable wait for their own fsync", "[log]") {
+  const TemporaryFolder folder;
+  const auto writer = open_writer(options_for(folder));
+  std::vector<std::int64_t> delivered;
+  for (int i = 0; i < 2000; ++i) {
+    REQUIRE(writer
+                ->produce(i % 3 == 0 ? Topic::series : Topic::blocks, 0, std::to_string(i),
+                          text(std::string(2000, 'x')),
+                          [&delivered, i](const auto& position) {
+                            REQUIRE(position.ok());
+                            delivered.push_back(i);
+                          })
+                .ok());
+    if (i % 7 == 0) writer->poll(milliseconds(i % 70 == 0 ? 15 : 0));
+  }
+  REQUIRE(writer->flush(seconds(30)).ok());
+  CHECK(delivered.size() == 2000);
+  CHECK(std::set<std::int64_t>(delivered.begin(), delivered.end()).size() == 2000);
 }
 
 }  // namespace ff::transport

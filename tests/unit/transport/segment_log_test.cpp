@@ -466,4 +466,50 @@ TEST_CASE("a log with a backlog of 100 GiB opens in well under two seconds", "[s
   CHECK(log->append("k", value_of(1)).ok());
 }
 
+TEST_CASE("an fsync on another thread vouches for what was written before it, and for no more", "[segment]") {
+  const TemporaryFolder folder;
+  auto options = options_for(folder.path());
+  options.fsync_interval = std::chrono::hours(1);
+  options.writes_back = false;
+  const auto log = open_log(options);
+  append_numbers(*log, 0, 10);
+  const auto first = log->begin_sync();
+  REQUIRE(first.ok());
+  CHECK(first->next_offset() == 10);
+  append_numbers(*log, 10, 20);
+  CHECK(log->end_sync(*first, first->run()).ok());
+  append_numbers(*log, 20, 21);  // its header says how much was durable when it was written
+
+  const auto segments = list_segments(folder.path());
+  REQUIRE(segments.ok());
+  std::ifstream file(folder.path() / segment_file_name(0), std::ios::binary);
+  std::vector<char> bytes((std::istreambuf_iterator<char>(file)), {});
+  std::uint64_t position = kSegmentHeaderBytes, begin_of_ten = 0, synced = 0;
+  for (std::uint64_t n = 0; n <= 20; ++n) {
+    const auto header = unpack_record_header(
+        ByteSpan(reinterpret_cast<const std::byte*>(bytes.data()) + position, kRecordHeaderBytes));
+    REQUIRE(header.has_value());
+    if (n == 10) begin_of_ten = position;
+    synced = header->synced_bytes;
+    position += header->total_bytes();
+  }
+  CHECK(synced == begin_of_ten);
+}
+
+TEST_CASE("an fsync may end after its segment was left, and a failed one closes the log", "[segment]") {
+  const TemporaryFolder folder;
+  const auto log = open_log(options_for(folder.path(), 4096));
+  append_numbers(*log, 0, 5);
+  const auto old = log->begin_sync();
+  REQUIRE(old.ok());
+  append_numbers(*log, 5, 100);  // several segments further
+  CHECK(log->end_sync(*old, old->run()).ok());
+  const auto failing = log->begin_sync();
+  REQUIRE(failing.ok());
+  CHECK(log->end_sync(*failing, Error{Errc::io_error, "disk gone"}).error().code == Errc::io_error);
+  CHECK(log->append("k", value_of(1)).error().message == "disk gone");
+  CHECK(log->begin_sync().error().code == Errc::io_error);
+  CHECK(log->sync().error().code == Errc::io_error);
+}
+
 }  // namespace ff::transport
