@@ -116,5 +116,7 @@ struct ReadDataFile {
   DataFileIndex index;
 };
 [[nodiscard]] Result<ReadDataFile> read_data_file(const std::filesystem::path& path, bool verify);
+/// The times of one row. Errors: io_error, malformed.
+[[nodiscard]] Result<FrameTimes> read_frame_times(const std::filesystem::path& path, std::uint64_t row);
 
 }  // namespace ff::sink

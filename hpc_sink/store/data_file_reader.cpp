@@ -221,4 +221,19 @@ Result<ReadDataFile> read_data_file(const std::filesystem::path& path, bool veri
   return content;
 }
 
+Result<FrameTimes> read_frame_times(const std::filesystem::path& path, std::uint64_t row) {
+  const Reader reader(path);
+  if (!reader.open()) return hdf5_error("opening " + path.string());
+  FrameTimes times;
+  for (const auto& [name, field] :
+       {std::pair("entry/data/detector_time_ns", &FrameTimes::detector_ns),
+        {"entry/data/received_utc_ns", &FrameTimes::received_utc_ns},
+        {"entry/data/received_monotonic_ns", &FrameTimes::received_monotonic_ns}}) {
+    FF_ASSIGN(const auto column, reader.table<std::int64_t>(name, H5T_NATIVE_INT64));
+    if (row >= column.size()) return reader.malformed(std::string(name) + " ends before the row");
+    times.*field = column[row];
+  }
+  return times;
+}
+
 }  // namespace ff::sink

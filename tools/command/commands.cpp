@@ -12,7 +12,8 @@ std::span<const Command> commands() noexcept {
       {"decode", "turn an .ffs file back into a recording", &decode_command},
       {"inspect", "show what an .ffs file or a block holds", &inspect_command},
       {"verify", "hold a coded file against its original, pixel by pixel", &verify_command},
-      {"ledger", "what became of every frame: stored, damaged, lost and where", &ledger_command},
+      {"ledger", "what became of every frame: stored, damaged, lost and where; seals", &ledger_command},
+      {"why", "where a frame is, or where and why it ended", &why_command},
       {"bench", "sizes and speeds of the codec beside other codecs", &bench_command},
       {"convert", "copy a recording into another format", &convert_command},
   };

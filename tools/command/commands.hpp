@@ -30,5 +30,6 @@ int inspect_command(int argc, char** argv);
 int ledger_command(int argc, char** argv);
 int replay_command(int argc, char** argv);
 int verify_command(int argc, char** argv);
+int why_command(int argc, char** argv);
 
 }  // namespace ff::tools

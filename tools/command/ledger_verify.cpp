@@ -13,6 +13,7 @@
 #include "hpc_sink/seal/ledger_check.hpp"
 #include "hpc_sink/seal/merkle_tree.hpp"
 #include "hpc_sink/seal/published_seals.hpp"
+#include "hpc_sink/store/series_store.hpp"
 #include "tools/command/command_support.hpp"
 #include "tools/command/ledger_arguments.hpp"
 
@@ -170,6 +171,20 @@ bool meant(const sink::Seal& seal, const std::string& series) {
   return body.ParseFromString(seal.body()) && uid_of(body).starts_with(series);
 }
 
+// Those that the store has of the same series; none where there is no such store.
+std::vector<sink::Seal> seals_here(const LedgerArguments& arguments, const sink::Seal& published) {
+  sink::SealBody body;
+  std::vector<sink::Seal> seals;
+  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(arguments.store));
+  if (!catalogue.ok() || !body.ParseFromString(published.body())) return seals;
+  const auto uid = Uuid::from_bytes(as_bytes(body.series_uid()));
+  if (!uid.ok()) return seals;
+  const auto rows = (*catalogue)->seals(*uid);
+  if (!rows.ok()) return seals;
+  for (const sink::SealRow& row : *rows) seals.push_back(row.seal);
+  return seals;
+}
+
 int verify_topic(const LedgerArguments& arguments, const sink::CheckOptions& options) {
   const auto seals = topic_seals(arguments);
   if (!seals.ok()) return report_error("ledger verify", seals.error());
@@ -178,8 +193,9 @@ int verify_topic(const LedgerArguments& arguments, const sink::CheckOptions& opt
   for (const sink::Seal& seal : *seals) {
     if (!meant(seal, arguments.series)) continue;
     ++found;
-    sink::LedgerCheck check = sink::check_published(seal, {}, options);
-    check.notes.emplace_back("a seal alone: windows and files are with the store or the master file");
+    const std::vector<sink::Seal> here = seals_here(arguments, seal);
+    sink::LedgerCheck check = sink::check_published(seal, here, options);
+    if (here.empty()) check.notes.emplace_back("no store with this series was compared; see --store");
     take(verdicts, arguments.log_url, check, arguments);
   }
   if (found == 0)
