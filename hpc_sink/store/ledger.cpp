@@ -57,8 +57,32 @@ void settle_unknown(bool closed, StreamLedger& ledger) {
   if (unknown > 0) ledger.open.push_back(std::to_string(unknown) + " frames have no record yet");
 }
 
+// The streams of a detector have one frame numbering: where one's end never came, another's says how many frames there
+// were.
+std::optional<std::uint64_t> detector_end(const std::vector<StreamRow>& streams) {
+  std::optional<std::uint64_t> end;
+  for (const StreamRow& stream : streams)
+    if (const auto own = frames_expected(stream)) end = std::max(end.value_or(0), *own);
+  return end;
+}
+
+// Streams that a start record names and of which nothing else came.
+std::vector<StreamRow> absent_streams(const std::vector<StreamRow>& streams) {
+  std::map<std::uint32_t, StreamRow> absent;
+  for (const StreamRow& stream : streams) {
+    wire::EnvelopeHeader start;
+    if (stream.start_header.empty() || !start.ParseFromString(stream.start_header)) continue;
+    for (const std::uint32_t named : start.series_start().streams())
+      absent[named] = {.key = {stream.key.series, named}, .window_frames = stream.window_frames};
+  }
+  for (const StreamRow& stream : streams) absent.erase(stream.key.stream);
+  std::vector<StreamRow> rows;
+  for (auto& [stream, row] : absent) rows.push_back(std::move(row));
+  return rows;
+}
+
 Result<StreamLedger> build_stream(const Catalogue& catalogue, const SeriesRow& series,
-                                  const StreamRow& stream) {
+                                  const StreamRow& stream, std::optional<std::uint64_t> end_of_others) {
   FF_ASSIGN(const std::vector<WindowFates> windows, catalogue.windows(stream.key));
   const auto expected = frames_expected(stream);
   StreamLedger ledger;
@@ -66,13 +90,14 @@ Result<StreamLedger> build_stream(const Catalogue& catalogue, const SeriesRow& s
   ledger.channel = stream.geometry.channel();
   ledger.window_frames = stream.window_frames;
   ledger.end_known = expected.has_value();
-  ledger.expected = expected.value_or(frames_known(stream, windows));
+  ledger.expected = expected.value_or(std::max(frames_known(stream, windows), end_of_others.value_or(0)));
   if (ledger.expected > kLedgerFramesMax)
     return fail(Errc::out_of_range, "series " + series.uid.to_string() + " expects " +
                                         std::to_string(ledger.expected) +
                                         " frames, more than a ledger holds");
   ledger.fates.resize(ledger.expected);
-  if (!expected) ledger.open.emplace_back("its end is not known");
+  if (!expected && !(end_of_others && series.closed_utc_ns != 0))
+    ledger.open.emplace_back("its end is not known");
   place_windows(stream, windows, ledger);
   settle_unknown(series.closed_utc_ns != 0, ledger);
   return ledger;
@@ -85,7 +110,10 @@ Json range_list(const std::vector<FrameRange>& ranges) {
 }
 
 Json stream_json(const StreamLedger& ledger) {
-  Json json{{"stream", ledger.stream}, {"channel", ledger.channel}, {"expected", ledger.expected}};
+  Json json{{"stream", ledger.stream},
+            {"channel", ledger.channel},
+            {"expected", ledger.expected},
+            {"end_known", ledger.end_known}};
   Json counts;
   for (const FrameState state : kTerminalStates)
     counts[std::string(state_word(static_cast<std::uint8_t>(state)))] = ledger.count(state);
@@ -163,10 +191,13 @@ bool SeriesLedger::closes() const noexcept {
 }
 
 Result<SeriesLedger> build_ledger(const Catalogue& catalogue, const SeriesRow& series) {
-  FF_ASSIGN(const std::vector<StreamRow> streams, catalogue.streams(series.uid));
+  FF_ASSIGN(std::vector<StreamRow> streams, catalogue.streams(series.uid));
+  const auto end = detector_end(streams);
+  for (StreamRow& absent : absent_streams(streams)) streams.push_back(std::move(absent));
+  std::ranges::sort(streams, {}, &StreamRow::key);
   SeriesLedger ledger{series, {}};
   for (const StreamRow& stream : streams) {
-    FF_ASSIGN(StreamLedger counted, build_stream(catalogue, series, stream));
+    FF_ASSIGN(StreamLedger counted, build_stream(catalogue, series, stream, end));
     ledger.streams.push_back(std::move(counted));
   }
   return ledger;

@@ -26,7 +26,8 @@ pb::StreamGeometry make_geometry(const CodedSeriesOptions& o) {
   g.set_dtype(static_cast<std::uint32_t>(o.shape.dtype));
   g.set_tile_rows(o.tile_rows);
   g.set_tile_cols(o.tile_cols);
-  g.set_detector_rows(o.shape.rows);
+  g.set_detector_rows(o.detector_rows == 0 ? o.shape.rows : o.detector_rows);
+  g.set_origin_row(o.origin_row);
   g.set_detector_cols(o.shape.cols);
   g.set_channel_index(o.channel_index);
   g.set_channel(o.channel);
@@ -41,7 +42,7 @@ wire::EnvelopeHeader make_header(const CodedSeriesOptions& o, std::uint64_t& seq
   header.set_stream(o.stream);
   header.set_epoch(o.epoch);
   header.set_sequence(++sequence);
-  header.set_agent("test-agent");
+  header.set_agent(o.agent);
   header.set_window_frames(o.window_frames);
   header.set_partition_count(o.partitions);
   return header;

@@ -35,6 +35,9 @@ struct CodedSeriesOptions {
   std::vector<std::int64_t> sentinels{65535};
   Uuid uid = Uuid::mint();
   std::string detector = "eiger";
+  std::string agent = "test-agent";
+  std::uint32_t origin_row = 0;     ///< of this module in the detector
+  std::uint32_t detector_rows = 0;  ///< 0: those of the module
 };
 
 struct CodedRecord {
