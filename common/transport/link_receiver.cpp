@@ -31,6 +31,7 @@ struct Peer {
   wire::Acknowledge acknowledgements;              ///< gathered, sent at the next poll()
   std::uint32_t malformed = 0;
   std::uint64_t told_credit_bytes = 0;
+  nanoseconds patience{0};
   std::int64_t last_heard_ns = 0;
   std::int64_t last_sent_ns = 0;
 };
@@ -123,6 +124,7 @@ void LinkReceiver::Body::greet(const PeerId& id, const wire::Hello& hello) {
   Peer& peer = peers[id];
   peer = Peer{};
   peer.agent = hello.agent();
+  peer.patience = silence_allowed(options.agent_timeout, hello.heartbeat_ms());
   peer.last_heard_ns = monotonic_now_ns();
   if (self->on_hello) self->on_hello(id, hello);
   wire::LinkMessage message;
@@ -133,6 +135,7 @@ void LinkReceiver::Body::greet(const PeerId& id, const wire::Hello& hello) {
   welcome.set_credit_bytes(credit_share());
   welcome.set_partition_count(partition_count);
   welcome.set_envelope_bytes_max(options.envelope_bytes_max);
+  welcome.set_heartbeat_ms(milliseconds_u32(options.heartbeat));
   if (send(id, message)) peer.last_sent_ns = monotonic_now_ns();
   peer.told_credit_bytes = welcome.credit_bytes();
   share_credit(id);
@@ -237,7 +240,7 @@ void LinkReceiver::Body::forget_silent() {
   next_timers_ns = now_ns + options.heartbeat.count() / 4;
   std::vector<PeerId> silent;
   for (const auto& [id, peer] : peers)
-    if (now_ns - peer.last_heard_ns > options.agent_timeout.count()) silent.push_back(id);
+    if (now_ns - peer.last_heard_ns > peer.patience.count()) silent.push_back(id);
   for (const PeerId& id : silent) forget(id, "silent for too long");
 }
 

@@ -36,6 +36,7 @@ struct LinkSender::Body {
   bool hello_sent = false;
   bool welcomed = false;
   std::uint64_t credit_bytes = 0;
+  nanoseconds patience{0};  ///< with the collector in use
   std::uint64_t envelope_bytes_max = 0;
   std::map<RecordKey, std::uint64_t> under_way;  ///< unacknowledged envelope bytes
   std::uint64_t under_way_bytes = 0;
@@ -60,6 +61,7 @@ Status LinkSender::Body::dial() {
   FF_TRY(socket.connect(options.collectors[collector]));
   dialled = true;
   hello_sent = welcomed = false;
+  patience = options.collector_timeout;
   last_heard_ns = monotonic_now_ns();
   return {};
 }
@@ -81,6 +83,7 @@ void LinkSender::Body::try_hello() {
   hello.set_protocol(kLinkProtocol);
   hello.set_agent(options.agent);
   hello.set_software(software_name());
+  hello.set_heartbeat_ms(milliseconds_u32(options.heartbeat));
   if (self->positions)
     for (wire::StreamPosition& position : self->positions()) *hello.add_positions() = std::move(position);
   hello_sent = socket.send_message(message, false);  // false until TCP is connected
@@ -102,6 +105,7 @@ void LinkSender::Body::handle(const wire::LinkMessage& message) {
       welcomed = true;
       credit_bytes = message.welcome().credit_bytes();
       envelope_bytes_max = message.welcome().envelope_bytes_max();
+      patience = silence_allowed(options.collector_timeout, message.welcome().heartbeat_ms());
       under_way.clear();
       under_way_bytes = 0;
       if (self->on_welcome) self->on_welcome(message.welcome());
@@ -237,7 +241,7 @@ void LinkSender::poll(nanoseconds timeout) {
     b.handle(*message);
   }
   // Only asked when everything that came was read: what waits in our own queue is not a collector's silence.
-  if (b.dialled && monotonic_now_ns() - b.last_heard_ns > b.options.collector_timeout.count()) b.hang_up();
+  if (b.dialled && monotonic_now_ns() - b.last_heard_ns > b.patience.count()) b.hang_up();
   b.keep_time();
 }
 

@@ -36,6 +36,17 @@ int milliseconds_of(std::chrono::nanoseconds duration) {
 
 Error zmq_error(const std::string& what) { return {Errc::io_error, what + ": " + zmq_strerror(zmq_errno())}; }
 
+std::uint32_t milliseconds_u32(std::chrono::nanoseconds duration) noexcept {
+  return static_cast<std::uint32_t>(milliseconds_of(duration));
+}
+
+std::chrono::nanoseconds silence_allowed(std::chrono::nanoseconds configured,
+                                         std::uint32_t heartbeat_ms) noexcept {
+  constexpr std::uint32_t kHeartbeatMsMax = 60'000;
+  return std::max<std::chrono::nanoseconds>(
+      configured, 3 * std::chrono::milliseconds(std::min(heartbeat_ms, kHeartbeatMsMax)));
+}
+
 std::string software_name() { return "foreframe 0.1.0"; }
 
 LinkSocket::~LinkSocket() {

@@ -21,6 +21,12 @@ inline constexpr std::uint32_t kLinkProtocol = 1;
 /// The most a LinkMessage may take: a HELLO with the positions of a large detector stays far below.
 inline constexpr std::size_t kLinkMessageBytesMax = 1u << 20;
 
+[[nodiscard]] std::uint32_t milliseconds_u32(std::chrono::nanoseconds duration) noexcept;
+/// How long the other end may be silent: as configured, but never less than three of the heartbeats that it has
+/// announced. Else two settings that don't fit make it look dead again and again.
+[[nodiscard]] std::chrono::nanoseconds silence_allowed(std::chrono::nanoseconds configured,
+                                                       std::uint32_t heartbeat_ms) noexcept;
+
 /// "cannot bind tcp://…: Address already in use"
 [[nodiscard]] Error zmq_error(const std::string& what);
 [[nodiscard]] std::string software_name();

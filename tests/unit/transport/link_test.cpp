@@ -257,6 +257,31 @@ TEST_CASE("a collector that can't take more keeps its agents by keep_alive()", "
   CHECK(gone.empty());
 }
 
+TEST_CASE("time-outs shorter than the other end's heartbeat don't part agent and collector", "[link]") {
+  auto options = receiver_options();
+  options.heartbeat = milliseconds(200);
+  options.agent_timeout = milliseconds(60);
+  const auto receiver = open_receiver(options);
+  LinkSenderOptions mine;
+  mine.agent = "hasty";
+  mine.collectors = {receiver->address()};
+  mine.heartbeat = milliseconds(150);
+  mine.collector_timeout = milliseconds(60);
+  auto sender = LinkSender::open(mine);
+  REQUIRE(sender.ok());
+  int welcomes = 0, gone = 0;
+  (*sender)->on_welcome = [&](const wire::Welcome&) { ++welcomes; };
+  receiver->on_gone = [&](const PeerId&, const std::string&) { ++gone; };
+  turn(**sender, *receiver, [&] { return (*sender)->connected(); });
+  const int first = welcomes;
+  const auto end = std::chrono::steady_clock::now() + milliseconds(700);
+  turn(**sender, *receiver, [&] { return std::chrono::steady_clock::now() > end; });
+  CHECK(welcomes == first);
+  CHECK(gone == 0);
+  for (const std::uint32_t told : {0u, 20u, 4'000'000'000u})  // however much the other end claims
+    CHECK(silence_allowed(milliseconds(50), told) <= std::chrono::minutes(3));
+}
+
 TEST_CASE("an agent that was paused reads first, and does not take its own pause for the collector's",
           "[link]") {
   const auto receiver = open_receiver();
