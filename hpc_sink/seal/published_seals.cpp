@@ -36,6 +36,7 @@ Result<std::vector<Seal>> read_published_seals(transport::LogReader& reader) {
     if (!record) {
       if (reader.caught_up() && (!latest.empty() || now_ns - last_ns > kSilenceNs)) {
         std::vector<Seal> seals;
+        seals.reserve(latest.size());
         for (auto& [key, seal] : latest) seals.push_back(std::move(seal));
         return seals;
       }

@@ -11,6 +11,7 @@ namespace {
 
 std::vector<Seal> seals_of(const std::vector<SealRow>& rows) {
   std::vector<Seal> seals;
+  seals.reserve(rows.size());
   for (const SealRow& row : rows) seals.push_back(row.seal);
   return seals;
 }
@@ -87,6 +88,7 @@ void check_against_master(const std::filesystem::path& path, const std::vector<S
 
 std::vector<std::string> names_beside_master(const std::vector<FileRow>& rows) {
   std::vector<std::string> names;
+  names.reserve(rows.size());
   for (const FileRow& row : rows) names.push_back(row.name.substr(row.name.rfind('/') + 1));
   return names;
 }

@@ -77,6 +77,7 @@ std::vector<StreamRow> absent_streams(const std::vector<StreamRow>& streams) {
   }
   for (const StreamRow& stream : streams) absent.erase(stream.key.stream);
   std::vector<StreamRow> rows;
+  rows.reserve(absent.size());
   for (auto& [stream, row] : absent) rows.push_back(std::move(row));
   return rows;
 }

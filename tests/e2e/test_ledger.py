@@ -96,3 +96,16 @@ def test_why_tells_a_frames_way(sealed, bin_dir):
         assert file["entry/data/frame"][stream["file"]["row"]] == frames - 1
         assert file["entry/data/pixel_crc32c"][stream["file"]["row"]] == stream["file"]["pixel_crc32c"]
     assert foreframe(bin_dir, "why", uid, frames, "--store", store)[0] == 66
+
+
+def test_seals_stand_in_apache_kafka(bin_dir, tmp_path, kafka):
+    prefix = "test." + "".join(c for c in tmp_path.name if c.isalnum())
+    log = f"kafka://{kafka}"
+    with PathRunner(bin_dir, tmp_path, log, topic_prefix=prefix) as path:
+        path.replay(simulated_sources()[4].argument, "--rate", "max")
+        path.wait_until_closed()
+        assert path.stop() == {"agent": 0, "collector": 0, "sink": 0}
+    code, text = foreframe(bin_dir, "ledger", "verify", "--log", log, "--topic-prefix", prefix, "--store", path.store)
+    assert code == 0 and text.count("  holds") == 1
+    code, text = foreframe(bin_dir, "ledger", "list", "--log", log, "--topic-prefix", prefix, "--json")
+    assert code == 0 and [seal["number"] for seal in json.loads(text)] == [1]
