@@ -52,6 +52,7 @@ def test_store_copied_folder_and_log_hold_what_was_sealed(sealed, bin_dir, tmp_p
     assert code == 0 and [check["checked"]["frames"] for check in checks] == [frames, frames]
     assert all(check["seal"]["streams"][0]["stored_exact"] == frames for check in checks)
     assert checks[1]["seal"]["detector_seal_sha256"] != ""
+    assert [series["seal"] for series in json.loads(foreframe(bin_dir, "ledger", "list", "--store", store, "--json")[1])] == [1, 1]
     shutil.copytree(masters(store)[0].parent, tmp_path / "copy")
     assert foreframe(bin_dir, "ledger", "verify", tmp_path / "copy" / masters(store)[0].name, "--deep", "--key", key)[0] == 0
     code, text = foreframe(bin_dir, "ledger", "verify", "--log", log, "--topic-prefix", PREFIX, "--store", store, "--key", key)

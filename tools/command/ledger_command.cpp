@@ -32,19 +32,30 @@ constexpr const char* kExamples =
     "can't be read,\n"
     "66 an input is not there, 69 the log can't be reached, 74 input/output failed, 75 not sealed yet.\n";
 
-Result<std::vector<sink::SeriesLedger>> load(const LedgerArguments& arguments) {
+struct ShownLedger {
+  sink::SeriesLedger ledger;
+  std::uint32_t seal = 0;  ///< number of the last seal; 0: none
+};
+
+Result<std::vector<ShownLedger>> load(const LedgerArguments& arguments) {
   FF_ASSIGN(const ChosenSeries chosen, choose_series(arguments));
-  std::vector<sink::SeriesLedger> ledgers;
+  std::vector<ShownLedger> ledgers;
   for (const sink::SeriesRow& row : chosen.rows) {
     FF_ASSIGN(sink::SeriesLedger ledger, sink::build_ledger(*chosen.catalogue, row));
-    ledgers.push_back(std::move(ledger));
+    FF_ASSIGN(const std::vector<sink::SealRow> seals, chosen.catalogue->seals(row.uid));
+    ledgers.push_back({std::move(ledger), seals.empty() ? 0 : seals.back().number});
   }
   return ledgers;
 }
 
-void print_list(const std::vector<sink::SeriesLedger>& ledgers, bool json) {
+nlohmann::ordered_json seal_json(const ShownLedger& shown) {
+  return shown.seal == 0 ? nlohmann::ordered_json() : nlohmann::ordered_json(shown.seal);
+}
+
+void print_list(const std::vector<ShownLedger>& ledgers, bool json) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const sink::SeriesLedger& ledger : ledgers) {
+  for (const ShownLedger& shown : ledgers) {
+    const sink::SeriesLedger& ledger = shown.ledger;
     std::uint64_t expected = 0, stored = 0;
     for (const sink::StreamLedger& stream : ledger.streams) {
       expected += stream.expected;
@@ -60,22 +71,35 @@ void print_list(const std::vector<sink::SeriesLedger>& ledgers, bool json) {
                       {"stored", stored},
                       {"closed", ledger.series.closed_utc_ns != 0},
                       {"closes", ledger.closes()},
+                      {"seal", seal_json(shown)},
                       {"master", ledger.series.master}});
     else
-      std::printf("%s  %-16s %10llu of %10llu frames stored  %s\n", ledger.series.uid.to_string().c_str(),
+      std::printf("%s  %-16s %10llu of %10llu frames stored  %s%s\n", ledger.series.uid.to_string().c_str(),
                   ledger.series.detector.c_str(), static_cast<unsigned long long>(stored),
-                  static_cast<unsigned long long>(expected), state);
+                  static_cast<unsigned long long>(expected), state,
+                  shown.seal == 0 ? "" : (", seal " + std::to_string(shown.seal)).c_str());
   }
   if (json)
     std::printf("%s\n", list.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
 }
 
+std::string shown_json(const ShownLedger& shown) {
+  auto json = nlohmann::ordered_json::parse(sink::ledger_json(shown.ledger, 0));
+  json["seal"] = seal_json(shown);
+  return json.dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string shown_text(const ShownLedger& shown) {
+  return sink::ledger_text(shown.ledger) +
+         (shown.seal == 0 ? "  not sealed\n"
+                          : "  seal " + std::to_string(shown.seal) + "; see ledger verify\n");
+}
+
 // The newest series when none was named: UUIDv7 sorts by time.
-void print_one(const std::vector<sink::SeriesLedger>& ledgers, const LedgerArguments& arguments) {
+void print_one(const std::vector<ShownLedger>& ledgers, const LedgerArguments& arguments) {
   const bool all = !arguments.series.empty();
   for (std::size_t i = all ? 0 : ledgers.size() - 1; i < ledgers.size(); ++i)
-    std::printf("%s\n", arguments.json ? sink::ledger_json(ledgers[i], 1).c_str()
-                                       : sink::ledger_text(ledgers[i]).c_str());
+    std::printf("%s\n", arguments.json ? shown_json(ledgers[i]).c_str() : shown_text(ledgers[i]).c_str());
 }
 
 int show(const LedgerArguments& arguments, bool list) {
