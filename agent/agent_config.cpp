@@ -10,6 +10,7 @@
 
 #include "agent/encode/tile_coder.hpp"
 #include "agent/ingest/pool_keeper.hpp"
+#include "agent/spool/back_pressure.hpp"
 #include "agent/spool/receipt_book.hpp"
 #include "common/base/frame_pool.hpp"
 #include "common/base/units.hpp"
@@ -28,6 +29,10 @@ void describe_identity(ConfigSchema& schema, AgentConfig& c) {
   schema.text("agent.name", &c.name, "Unique at the facility; in every record, 1 to 64 characters.");
   schema.text("agent.state", &c.state,
               "Folder of the journal: epoch and open series. One per agent, on a local disk.");
+  schema.choice(
+      "agent.mode", &c.mode, {"transfer", "observe"},
+      "transfer: what is configured. observe: tried beside what a beamline has; stores and measures, but "
+      "vetoes, degrades and holds up nothing: with a full pool frames are lost here, not waited for.");
 
   schema.section("detector", "What the agent writes, and where it lies in the detector.");
   schema.text("detector.name", &c.detector_name, "In every record and in file names, 1 to 64 characters.");
@@ -61,6 +66,19 @@ void describe_input(ConfigSchema& schema, AgentConfig& c) {
               "Largest message, all parts together; twice as much cuts the connection.");
   schema.integer("source.frame_jump_max", &c.frame_jump_max, 1, 1ull << 40,
                  "A frame number further than this beyond the last one is taken for damage.");
+
+  schema.section("passthrough",
+                 "Every received message again, byte for byte, for the programs that were there before.");
+  schema.text("passthrough.address", &c.passthrough_address, "ZeroMQ address; empty: none.");
+  schema.choice("passthrough.socket", &c.passthrough_socket, {"push", "pub"},
+                "push: one consumer gets each message. pub: each of them gets all.");
+  schema.flag("passthrough.bind", &c.passthrough_bind, "Bind, as a detector does, instead of connect.");
+  schema.integer("passthrough.queue", &c.passthrough_queue, 1, 1'000'000,
+                 "Messages that may wait for a consumer; they share the memory of what was received.");
+  schema.choice(
+      "passthrough.on_stall", &c.passthrough_on_stall, {"drop", "wait"},
+      "When the queue is full. drop: the message does not go there (counted; pub: to nobody). wait: the "
+      "detector waits, and so do we.");
 
   schema.section("series", "When a series is over, and how long late frames are waited for.");
   schema.duration("series.idle_timeout", &c.idle_timeout, 100ms, 24h,
@@ -124,8 +142,20 @@ void describe_output(ConfigSchema& schema, AgentConfig& c) {
   schema.size("spool.segment", &c.spool_segment_bytes, 1ull << 20, 4ull << 30, "Size of a spool file.");
   schema.duration("spool.fsync", &c.spool_fsync, 0s, 1min,
                   "Longest time that a record is not yet on the disk; 0: none.");
-  schema.choice("spool.on_full", &c.spool_on_full, {"block"},
-                "block: coding waits, then the pool fills, then frames wait at the detector.");
+  schema.choice(
+      "spool.on_full", &c.spool_on_full, {"block", "spool", "degrade", "veto", "stop"},
+      "From 90 % full on, until below 75 %. block: nothing; at 100 % coding waits, then the pool fills, then "
+      "frames wait at the detector. spool: goes on in spool.overflow. degrade: codes within "
+      "spool.degrade_bound. veto: keeps spool.veto_keep of the frames. stop: runs spool.stop_hook.");
+  schema.text("spool.overflow", &c.spool_overflow, "Folder on another disk, for on_full = spool.");
+  schema.size("spool.overflow_max", &c.spool_overflow_bytes_max, 1ull << 20, 1ull << 50,
+              "Most disk it may take.");
+  schema.text("spool.degrade_bound", &c.spool_degrade_bound,
+              "For on_full = degrade: a bound as for encode.bound. Lossy, for good.");
+  schema.text("spool.veto_keep", &c.spool_veto_keep, "For on_full = veto: 1/10 keeps every tenth frame.");
+  schema.text_list(
+      "spool.stop_hook", &c.spool_stop_hook,
+      "For on_full = stop: program and arguments, run without a shell, e.g. to abort the acquisition.");
   schema.size("spool.quarantine_max", &c.quarantine_bytes_max, 0, 1ull << 50,
               "Most disk for records that collectors refused for good.");
 
@@ -211,8 +241,13 @@ MemoryBound memory_bound(const AgentConfig& config) {
   bound.group_bytes = config.encode_threads * (2 * block_bytes + (twice ? block_bytes + kStateBytesMax : 0));
   if (const auto loss = kernels::parse_loss_bound(config.encode_bound); loss.ok())
     bound.table_bytes = kernels::loss_table_bytes(*loss);
+  if (const auto loss = kernels::parse_loss_bound(config.spool_degrade_bound); loss.ok())
+    bound.table_bytes += kernels::loss_table_bytes(*loss);
+  if (!config.passthrough_address.empty())
+    bound.queue_bytes +=
+        (config.passthrough_queue + 2) * config.message_bytes_max;  // and two between threads
   if (config.spool_free_on == "stored") bound.receipt_bytes = kReceiptEntries * kReceiptEntryBytes;
-  bound.queue_bytes = config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
+  bound.queue_bytes += config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
   return bound;
 }
 
@@ -227,6 +262,25 @@ Result<double> parse_share(std::string_view text) {
 
 namespace {
 
+/// What the action of spool.on_full needs must be there before the spool is full.
+Status check_on_full(const AgentConfig& config) {
+  FF_ASSIGN(const OnFull action, parse_on_full(config.spool_on_full));
+  const auto wrong = [](const std::string& what) { return fail(Errc::config_error, what); };
+  if (action == OnFull::spool &&
+      (config.spool_overflow.empty() || config.spool_overflow == config.spool_folder()))
+    return wrong("spool.on_full = \"spool\" needs spool.overflow, a folder on another disk");
+  if (action == OnFull::stop && config.spool_stop_hook.empty())
+    return wrong("spool.on_full = \"stop\" needs spool.stop_hook, the program to run");
+  const auto bound = kernels::parse_loss_bound(config.spool_degrade_bound);
+  if (!bound.ok()) return wrong("spool.degrade_bound: " + bound.error().message);
+  if (action == OnFull::degrade && !*bound)
+    return wrong(
+        "spool.on_full = \"degrade\" needs spool.degrade_bound, how far pixels may lie from the detector's");
+  if (const auto keep = parse_keep_rule(config.spool_veto_keep); !keep.ok())
+    return wrong("spool.veto_keep: " + keep.error().message);
+  return {};
+}
+
 Status check_freeing(const AgentConfig& config) {
   const auto& destinations = config.spool_destinations;
   const std::set<std::string> different(destinations.begin(), destinations.end());
@@ -234,6 +288,7 @@ Status check_freeing(const AgentConfig& config) {
       std::ranges::any_of(destinations, [](const auto& name) { return name.empty() || name.size() > 64; }))
     return fail(Errc::config_error,
                 "spool.destinations: 1 to 32 different names of 1 to 64 characters are needed");
+  FF_TRY(check_on_full(config));
   if (const auto share = parse_share(config.resend_share); !share.ok())
     return fail(Errc::config_error, "resend.share: " + share.error().message);
   if (config.spool_free_on != "replicated") return {};

@@ -17,6 +17,7 @@ namespace ff::agent {
 struct AgentConfig {
   std::string name = "agent";
   std::string state = "/var/lib/foreframe/agent";
+  std::string mode = "transfer";
 
   std::string detector_name = "detector";
   std::uint64_t first_stream = 0;
@@ -30,6 +31,12 @@ struct AgentConfig {
   std::uint64_t source_queue = 8;
   std::uint64_t message_bytes_max = 128ull << 20;
   std::uint64_t frame_jump_max = 1'000'000;
+
+  std::string passthrough_address;
+  std::string passthrough_socket = "push";
+  bool passthrough_bind = true;
+  std::uint64_t passthrough_queue = 8;
+  std::string passthrough_on_stall = "drop";
 
   std::uint64_t reorder_frames = 16;
   std::chrono::nanoseconds reorder_time = std::chrono::seconds(1);
@@ -59,6 +66,11 @@ struct AgentConfig {
   std::uint64_t spool_segment_bytes = 128ull << 20;
   std::chrono::nanoseconds spool_fsync = std::chrono::milliseconds(200);
   std::string spool_on_full = "block";
+  std::string spool_overflow;
+  std::uint64_t spool_overflow_bytes_max = 64ull << 30;
+  std::string spool_degrade_bound = "none";
+  std::string spool_veto_keep = "1/10";
+  std::vector<std::string> spool_stop_hook;
   std::uint64_t quarantine_bytes_max = 1ull << 30;
   std::string spool_free_on = "stored";
   std::vector<std::string> spool_destinations{"foreframe-sink"};
@@ -76,6 +88,7 @@ struct AgentConfig {
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
 
   [[nodiscard]] WindowLimits limits() const;
+  [[nodiscard]] bool observe() const noexcept { return mode == "observe"; }
   [[nodiscard]] std::string spool_folder() const {
     return spool_path.empty() ? state + "/spool" : spool_path;
   }

@@ -37,6 +37,8 @@ std::string_view fault_word(Fault fault) noexcept {
     case Fault::bound_impossible: return "bound_impossible";
     case Fault::record_refused: return "record_refused";
     case Fault::spool_blocked: return "spool_blocked";
+    case Fault::passthrough_dropped: return "passthrough_dropped";
+    case Fault::observe_skipped: return "observe_skipped";
     case Fault::count_: break;
   }
   return "unknown";
@@ -50,6 +52,13 @@ AgentMetrics::AgentMetrics(service::Metrics& m)
       frames_coded(m.counter("frames_coded_total", "Frames whose tiles are all coded.")),
       blocks(m.counter("blocks_total", "Blocks coded.")),
       coded_bytes(m.counter("coded_bytes_total", "Bytes of the blocks.")),
+      passthrough_messages(m.counter("passthrough_messages_total", "Messages passed through.")),
+      passthrough_bytes(m.counter("passthrough_bytes_total", "Bytes of these.")),
+      frames_vetoed(m.counter("frames_vetoed_total", "Frames left out because the spool was nearly full.")),
+      frames_degraded(
+          m.counter("frames_degraded_total", "Frames coded within spool.degrade_bound for the same reason.")),
+      pressure_episodes(m.counter("back_pressure_total", "Times that the spool became nearly full.")),
+      stop_hooks(m.counter("stop_hook_runs_total", "Times that spool.stop_hook was run.")),
       abilities(m.counter("sink_abilities_total", "Announcements of what sinks can decode.")),
       records_resent(
           m.counter("records_resent_total", "Records that the log had, sent again for a receipt.")),
@@ -71,6 +80,8 @@ AgentMetrics::AgentMetrics(service::Metrics& m)
       records_spooled(m.counter("records_spooled_total", "Records written to the spool.")),
       records_sent(m.counter("records_sent_total", "Records sent, re-sent ones included.")),
       records_acknowledged(m.counter("records_acknowledged_total", "Records that the log has.")),
+      pressure_active(m.gauge("back_pressure_active", "1 while the action of spool.on_full is on.")),
+      spool_overflow_bytes(m.gauge("spool_overflow_bytes", "Of these, in spool.overflow.")),
       receipts_waiting(
           m.gauge("receipts_waiting", "Windows, starts and ends in the spool without all receipts.")),
       pool_slots(m.gauge("pool_slots", "Slots of the frame pool.")),

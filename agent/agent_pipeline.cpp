@@ -5,6 +5,8 @@
 //   thread     does                                              hands on by     holds at most
 //   ────────   ───────────────────────────────────────────────   ─────────────   ─────────────────────────────
 //   (ZeroMQ)   receives messages                                 socket          source.queue messages
+//   (pass-     re-emits each message byte for byte,              a second queue  passthrough.queue messages
+//   through)   before anything else is done with it
 //   ingest     FrameSource > SeriesIngest: whose frame, what is  ingest queue    1024 handles; the pixels lie
 //              wrong with it, unpack into a pool slot                            in the pool (2 windows)
 //   window     WindowStage: windows, groups, states              encode queues   2 groups a worker (handles)
@@ -23,9 +25,11 @@
 #include <sstream>
 #include <thread>
 
+#include "agent/ingest/pass_through.hpp"
 #include "agent/ingest/plain_source.hpp"
 #include "agent/ingest/series_ingest.hpp"
 #include "agent/ingest/stream_v2_source.hpp"
+#include "agent/spool/back_pressure.hpp"
 #include "agent/spool/send_stage.hpp"
 #include "agent/spool/spool_scan.hpp"
 #include "agent/spool/spool_stage.hpp"
@@ -38,9 +42,17 @@ namespace {
 using namespace std::chrono_literals;
 using IngestQueue = BoundedQueue<IngestItem>;
 
-Result<std::unique_ptr<FrameSource>> open_source(const AgentConfig& config) {
-  const ZmqPullOptions options{config.source_address, config.source_bind, config.source_queue,
-                               config.message_bytes_max};
+ZmqPullOptions pull_options(const AgentConfig& config) {
+  return {config.source_address, config.source_bind, config.source_queue, config.message_bytes_max, nullptr};
+}
+
+PassThroughOptions pass_through_options(const AgentConfig& config) {
+  return {pull_options(config),    config.passthrough_address, config.passthrough_socket == "pub",
+          config.passthrough_bind, config.passthrough_queue,   config.passthrough_on_stall == "wait",
+          config.observe()};
+}
+
+Result<std::unique_ptr<FrameSource>> open_source(const AgentConfig& config, const ZmqPullOptions& options) {
   if (config.source_format == "plain") return PlainSource::open(options);
   return StreamV2Source::open(options);
 }
@@ -56,7 +68,7 @@ SeriesIngestOptions ingest_options(const AgentConfig& config) {
   options.sentinels = config.sentinels;
   options.idle_timeout = config.idle_timeout;
   options.end_grace = config.end_grace;
-  options.pool_wait_max = config.pool_max_wait;
+  options.pool_wait_max = config.observe() ? std::chrono::nanoseconds(0) : config.pool_max_wait;
   return options;
 }
 
@@ -82,6 +94,15 @@ SendStageOptions send_options(const AgentConfig& config) {
   options.wait_for_receipts = config.spool_free_on == "stored";
   options.resend_share = parse_share(config.resend_share).value();  // check() has read it
   options.receipts = {config.spool_destinations, config.receipt_timeout, kReceiptEntries};
+  return options;
+}
+
+BackPressureOptions pressure_options(const AgentConfig& config) {
+  BackPressureOptions options;  // check() has read the texts
+  options.on_full = parse_on_full(config.spool_on_full).value();
+  options.keep = parse_keep_rule(config.spool_veto_keep).value();
+  options.stop_hook = config.spool_stop_hook;
+  options.observe = config.observe();
   return options;
 }
 
@@ -141,6 +162,7 @@ class Pipeline {
   SpoolQueue spool_queue_{kSpoolQueueRecords};
   std::atomic<std::uint32_t> partition_count_{0};
   SpoolWaits spool_waits_;
+  std::unique_ptr<BackPressure> pressure_;
   std::atomic<bool> ingest_done_{false}, window_done_{false}, spool_done_{false}, send_done_{false};
   std::atomic<bool> spool_closed_{false}, give_up_{false}, failed_{false};
   std::atomic<std::int64_t> send_deadline_ns_{0};
@@ -148,6 +170,7 @@ class Pipeline {
 
   std::unique_ptr<AgentJournal> journal_;
   std::vector<RecoveredSeries> recovered_;
+  std::unique_ptr<PassThrough> tap_;  ///< before source_: its context outlives the source's socket
   std::unique_ptr<FrameSource> source_;
   std::unique_ptr<PoolKeeper> pool_;
   std::unique_ptr<SeriesIngest> ingest_;
@@ -171,6 +194,10 @@ Status Pipeline::open() {
   log_options.segment_bytes = config_.spool_segment_bytes;
   log_options.log_bytes_max = config_.spool_bytes_max;
   log_options.fsync_interval = config_.spool_fsync;
+  if (config_.spool_on_full == "spool") {
+    log_options.overflow_folder = config_.spool_overflow;
+    log_options.overflow_bytes_max = config_.spool_overflow_bytes_max;
+  }
   FF_ASSIGN(auto log, transport::SegmentLog::open(log_options));
   FF_ASSIGN(SpoolReaders readers, SpoolReaders::open(spool_folder));
   // A cursor from the start on: without one, nothing that was acknowledged could ever be freed.
@@ -183,7 +210,8 @@ Status Pipeline::open() {
   const std::uint64_t state_and_queues = memory_bound(config_).total() - memory_bound(config_).pool_bytes;
   pool_ =
       std::make_unique<PoolKeeper>(config_.pool_path, config_.name, config_.memory_max - state_and_queues);
-  spool_ = std::make_unique<SpoolStage>(std::move(log), *journal_, spool_waits_, metrics_);
+  pressure_ = std::make_unique<BackPressure>(pressure_options(config_), context_.health, metrics_);
+  spool_ = std::make_unique<SpoolStage>(std::move(log), *journal_, spool_waits_, *pressure_, metrics_);
   FF_TRY(look_back(*readers.again));
   send_ = std::make_unique<SendStage>(
       send_options(config_), std::move(readers), std::move(link),
@@ -191,15 +219,23 @@ Status Pipeline::open() {
       partition_count_, spool_waits_, context_.health, metrics_);
   FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(config_.encode_profile));
   FF_ASSIGN(const kernels::LossBound bound, kernels::parse_loss_bound(config_.encode_bound));
-  encode_ = std::make_unique<EncodeStage>(
-      EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile, config_.encode_device, bound},
-      spool_queue_, metrics_);
-  window_ = std::make_unique<WindowStage>(window_options(config_, journal_->epoch()), partition_count_,
-                                          *encode_, spool_queue_, metrics_);
+  FF_ASSIGN(const kernels::LossBound degrade, kernels::parse_loss_bound(config_.spool_degrade_bound));
+  encode_ = std::make_unique<EncodeStage>(EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile,
+                                                        config_.encode_device, bound, degrade},
+                                          spool_queue_, metrics_);
+  WindowStageOptions window = window_options(config_, journal_->epoch());
+  window.degrades = [this] { return pressure_->degrades(); };
+  window_ =
+      std::make_unique<WindowStage>(std::move(window), partition_count_, *encode_, spool_queue_, metrics_);
+  SeriesIngestOptions ingest = ingest_options(config_);
+  ingest.vetoes = [this](std::uint64_t frame) { return pressure_->vetoes(frame); };
   ingest_ = std::make_unique<SeriesIngest>(
-      ingest_options(config_), *pool_, *journal_, metrics_,
+      std::move(ingest), *pool_, *journal_, metrics_,
       [this](IngestItem item) { FF_CHECK(ingest_queue_.push(std::move(item))); });
-  FF_ASSIGN(source_, open_source(config_));
+  if (!config_.passthrough_address.empty()) {
+    FF_ASSIGN(tap_, PassThrough::open(pass_through_options(config_), metrics_));
+  }
+  FF_ASSIGN(source_, open_source(config_, tap_ ? tap_->inner() : pull_options(config_)));
   service::log_info("agent up", {{"agent", config_.name},
                                  {"detector", config_.detector_name},
                                  {"epoch", journal_->epoch()},
@@ -256,7 +292,8 @@ void Pipeline::ingest_loop() {
   bool stopping = false;
   while (true) {
     // After the stop signal, what ZeroMQ has already received is taken; when it has nothing, we are done.
-    stopping = stopping || context_.stop.requested();
+    if (tap_ && context_.stop.requested()) tap_->finish();
+    stopping = stopping || (context_.stop.requested() && (!tap_ || tap_->finished()));
     auto event = source_->poll(stopping ? 0ms : 50ms);
     if (!event.ok()) {
       fail_with(event.error());

@@ -34,6 +34,13 @@ EncodeStage::~EncodeStage() { finish(); }
 
 // A bound that the detector's pixels can't have must not cost frames: they are then coded exactly.
 void EncodeStage::open(StreamWork& stream) const {
+  set_bound(stream);
+  const bool degrades = options_.degrade_bound &&
+                        kernels::check_loss_bound(options_.degrade_bound, stream.info().shape.dtype).ok();
+  stream.set_degrade_bound(degrades ? options_.degrade_bound : stream.bound());
+}
+
+void EncodeStage::set_bound(StreamWork& stream) const {
   const Status possible = kernels::check_loss_bound(options_.bound, stream.info().shape.dtype);
   if (possible.ok()) {
     stream.set_bound(options_.bound);
@@ -49,9 +56,11 @@ void EncodeStage::open(StreamWork& stream) const {
 void EncodeStage::submit(FrameGroup group, std::shared_ptr<WindowWork> window) {
   window->hold(static_cast<std::uint32_t>(workers_.size()));
   const auto frames = static_cast<double>(group.frames.size());
+  const bool degraded = window->degraded();
   auto work = std::make_shared<const GroupWork>(GroupWork{std::move(group), std::move(window)});
   for (const auto& worker : workers_) FF_CHECK(worker->queue.push(work));
   metrics_.frames_coded.add(frames);
+  if (degraded) metrics_.frames_degraded.add(frames);
 }
 
 void EncodeStage::finish() {
@@ -123,7 +132,7 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   options.profile = options_.profile;
   options.mask = entry.mask;
   options.sentinels = stream.info().sentinels;
-  options.bound = stream.bound();
+  options.bound = work.window->bound();
 
   worker.scratch.resize(
       std::max(worker.scratch.size(), kernels::encoded_size_bound(entry.coder->shape(), group.frame_count)));

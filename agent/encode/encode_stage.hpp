@@ -20,8 +20,9 @@ struct EncodeOptions {
   std::size_t threads = 2;
   std::size_t queue_groups = 2;  ///< waiting groups per worker
   kernels::Profile profile = kernels::Profile::fast;
-  std::string device = "auto";  ///< "auto", "cpu" or "reference"
-  kernels::LossBound bound{};   ///< none: exact
+  std::string device = "auto";         ///< "auto", "cpu" or "reference"
+  kernels::LossBound bound{};          ///< none: exact
+  kernels::LossBound degrade_bound{};  ///< of windows that are degraded (WindowWork); none: as `bound`
 };
 
 class EncodeStage {
@@ -48,6 +49,7 @@ class EncodeStage {
     std::thread thread;
   };
 
+  void set_bound(StreamWork& stream) const;
   void run(std::size_t index);
   void encode_tile(Worker& worker, const std::shared_ptr<const GroupWork>& work, std::uint32_t tile);
   [[nodiscard]] Result<OutgoingRecord> encode_block(Worker& worker, const GroupWork& work,

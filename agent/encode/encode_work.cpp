@@ -180,8 +180,8 @@ void StreamWork::release(SpoolQueue& out) {
   if (!out.push(std::move(*end_))) service::log_warning("series end not recorded: the spool is closed");
 }
 
-WindowWork::WindowWork(std::shared_ptr<StreamWork> stream, std::uint64_t window)
-    : stream_(std::move(stream)), blocks_per_tile_(stream_->tiles().size()) {
+WindowWork::WindowWork(std::shared_ptr<StreamWork> stream, std::uint64_t window, bool degraded)
+    : stream_(std::move(stream)), degraded_(degraded), blocks_per_tile_(stream_->tiles().size()) {
   finished_.window = window;
   stream_->hold();
 }

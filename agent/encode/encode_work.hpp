@@ -77,6 +77,8 @@ class StreamWork {
   /// Within which its pixels are kept; none: exactly. Set before the first group.
   [[nodiscard]] const kernels::LossBound& bound() const noexcept { return bound_; }
   void set_bound(const kernels::LossBound& bound) { bound_ = bound; }
+  [[nodiscard]] const kernels::LossBound& degrade_bound() const noexcept { return degrade_bound_; }
+  void set_degrade_bound(const kernels::LossBound& bound) { degrade_bound_ = bound; }
   /// Header with everything but the record.
   [[nodiscard]] wire::EnvelopeHeader new_header() const { return header_; }
 
@@ -95,7 +97,7 @@ class StreamWork {
   foreframe::wire::StreamGeometry geometry_;
   wire::EnvelopeHeader header_;
   std::string mask_hash_;
-  kernels::LossBound bound_;
+  kernels::LossBound bound_, degrade_bound_;
   std::vector<Tile> tiles_;
   std::atomic<std::uint64_t> holds_{1};  ///< windows in the making, and the open series itself
   std::optional<OutgoingRecord> end_;
@@ -104,9 +106,14 @@ class StreamWork {
 /// One window in the making. Its record goes out when its last group is coded and its last frame decided.
 class WindowWork {
  public:
-  WindowWork(std::shared_ptr<StreamWork> stream, std::uint64_t window);
+  /// `degraded`: coded within StreamWork::degrade_bound().
+  WindowWork(std::shared_ptr<StreamWork> stream, std::uint64_t window, bool degraded = false);
 
   [[nodiscard]] StreamWork& stream() noexcept { return *stream_; }
+  [[nodiscard]] const kernels::LossBound& bound() const noexcept {
+    return degraded_ ? stream_->degrade_bound() : stream_->bound();
+  }
+  [[nodiscard]] bool degraded() const noexcept { return degraded_; }
   void hold(std::uint32_t times) noexcept { holds_.fetch_add(times, std::memory_order_relaxed); }
   void release(SpoolQueue& out);
 
@@ -123,6 +130,7 @@ class WindowWork {
   [[nodiscard]] OutgoingRecord record() const;
 
   std::shared_ptr<StreamWork> stream_;
+  bool degraded_;
   FinishedWindow finished_;
   std::vector<std::atomic<std::uint32_t>> blocks_per_tile_;
   std::atomic<std::uint64_t> failed_{0};

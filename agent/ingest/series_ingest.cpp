@@ -92,6 +92,10 @@ void SeriesIngest::on_frame(const FrameArrived& frame, const SourceEvent& event)
   current_.last_event_ns = event.received_monotonic_ns;
   current_.confirmed = true;
   if (!accept_number(frame.frame)) return;
+  if (options_.vetoes && options_.vetoes(frame.frame)) {
+    veto(frame, event);
+    return close_if_complete(event.received_monotonic_ns);
+  }
   bool readable = true;
   for (std::size_t stream = 0; stream < current_.info->streams.size(); ++stream)
     readable = take_channel(stream, frame, event) && readable;

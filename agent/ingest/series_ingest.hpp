@@ -33,6 +33,8 @@ struct SeriesIngestOptions {
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(30);
   std::chrono::nanoseconds end_grace = std::chrono::milliseconds(500);
   std::chrono::nanoseconds pool_wait_max = std::chrono::seconds(10);
+  /// Frames that are not to be kept, asked once for a frame of all channels; empty: all are kept.
+  std::function<bool(std::uint64_t frame)> vetoes{};
 };
 
 /// Values that mark bad pixels for a pixel type: u16 65535; u32 2^32 - 1; i32 -1 and -2; none for the others,
@@ -92,6 +94,7 @@ class SeriesIngest {
   [[nodiscard]] Status unpack_into_slot(const StreamInfo& stream, const ChannelPixels& pixels,
                                         HeldFrame& held);
   [[nodiscard]] std::shared_ptr<HeldFrame> wait_for_slot();
+  void veto(const FrameArrived& frame, const SourceEvent& event);
   void mark(std::size_t stream_index, std::uint64_t frame, const SourceEvent& event,
             foreframe::wire::FrameState state);
 

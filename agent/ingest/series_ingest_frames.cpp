@@ -149,6 +149,20 @@ std::shared_ptr<HeldFrame> SeriesIngest::wait_for_slot() {
   return nullptr;
 }
 
+/// It came, and rule says that it is not kept: its times are, its pixels are not even unpacked.
+void SeriesIngest::veto(const FrameArrived& frame, const SourceEvent& event) {
+  for (std::size_t index = 0; index < current_.info->streams.size(); ++index) {
+    FrameTaken taken{index, {}};
+    taken.note.frame = frame.frame;
+    taken.note.state = foreframe::wire::VETOED;
+    taken.note.detector_time_ns = frame.detector_time_ns;
+    taken.note.received_utc_ns = event.received_utc_ns;
+    taken.note.received_monotonic_ns = event.received_monotonic_ns;
+    out_(std::move(taken));
+    metrics_.frames_vetoed.add();
+  }
+}
+
 void SeriesIngest::mark(std::size_t stream_index, std::uint64_t frame, const SourceEvent& event,
                         FrameState state) {
   FrameTaken taken{stream_index, {}};

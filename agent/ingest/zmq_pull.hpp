@@ -4,8 +4,7 @@
 //
 // Data path  detector ~ZeroMQ~> [ZmqPull] > FrameSource
 // A full queue makes ZeroMQ stop reading, and the detector's own buffer takes the load: nothing is dropped
-// here. What ZeroMQ itself refuses (a message far above the limit, bytes that are no ZMTP) makes it close the
-// connection, and where it had connected, for good: this is noticed, counted by an error, and connected again.
+// here. A connection that ZeroMQ has cut is an error and made anew (detector_connection.hpp).
 #pragma once
 
 #include <chrono>
@@ -15,18 +14,11 @@
 #include <string>
 #include <vector>
 
+#include "agent/ingest/detector_connection.hpp"
 #include "common/base/payload.hpp"
 #include "common/base/result.hpp"
 
 namespace ff::agent {
-
-struct ZmqPullOptions {
-  std::string address = "tcp://127.0.0.1:31001";
-  bool bind = false;                  ///< false: connect to the detector
-  std::uint64_t queue_messages = 16;  ///< ZMQ_RCVHWM
-  std::uint64_t message_bytes_max = 128ull
-                                    << 20;  ///< larger ones: too_large; far larger ones cut the connection
-};
 
 class ZmqPull {
  public:
@@ -41,16 +33,10 @@ class ZmqPull {
 
  private:
   explicit ZmqPull(const ZmqPullOptions& options) : options_(options) {}
-  [[nodiscard]] Status watch_connection();
-  void read_events();
-  [[nodiscard]] bool was_cut() const;
-  [[nodiscard]] Error connect_again();
 
   ZmqPullOptions options_;
-  void* context_ = nullptr;
-  void* socket_ = nullptr;
-  void* monitor_ = nullptr;           ///< tells what becomes of the connection; none when bound
-  std::int64_t disconnected_ns_ = 0;  ///< when, if ZeroMQ has not said since that it tries again
+  void* context_ = nullptr;  ///< its own
+  DetectorConnection connection_;
 };
 
 }  // namespace ff::agent

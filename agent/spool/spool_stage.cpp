@@ -141,6 +141,7 @@ Result<std::optional<std::uint64_t>> SpoolStage::append(const Payload& envelope,
     const auto offset = log_->append("", envelope.bytes());
     if (offset.ok()) {
       metrics_.records_spooled.add();
+      pressure_.note_room();
       return std::optional(*offset);
     }
     if (offset.error().code != Errc::disk_full) return offset.error();
@@ -150,6 +151,7 @@ Result<std::optional<std::uint64_t>> SpoolStage::append(const Payload& envelope,
                        {"why", offset.error().message},
                        {"waiting", waits_.text()}});
     told = true;
+    pressure_.note_full(waits_.text());
     if (give_up.load(std::memory_order_relaxed)) {
       ++records_lost_;
       return std::optional<std::uint64_t>{};
@@ -168,7 +170,10 @@ Status SpoolStage::keep_house() {
   house_kept_ns_ = now;
   if (const auto cursor = log_->lowest_cursor())
     FF_TRY(log_->free_below(std::min(*cursor, open_since(nullptr))));
-  metrics_.spool_bytes.set(static_cast<double>(log_->stats().bytes));
+  const transport::SegmentLogStats held = log_->stats();
+  metrics_.spool_bytes.set(static_cast<double>(held.bytes));
+  metrics_.spool_overflow_bytes.set(static_cast<double>(held.overflow_bytes));
+  pressure_.note_level(held.bytes, held.bytes_max, waits_.text());
   return {};
 }
 

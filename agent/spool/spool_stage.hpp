@@ -19,6 +19,7 @@
 
 #include "agent/agent_metrics.hpp"
 #include "agent/encode/encode_work.hpp"
+#include "agent/spool/back_pressure.hpp"
 #include "agent/spool/spool_scan.hpp"
 #include "agent/spool/spool_waits.hpp"
 #include "agent/window/agent_journal.hpp"
@@ -29,8 +30,8 @@ namespace ff::agent {
 class SpoolStage {
  public:
   SpoolStage(std::unique_ptr<transport::SegmentLog> log, AgentJournal& journal, const SpoolWaits& waits,
-             AgentMetrics& metrics)
-      : log_(std::move(log)), journal_(journal), waits_(waits), metrics_(metrics) {}
+             BackPressure& pressure, AgentMetrics& metrics)
+      : log_(std::move(log)), journal_(journal), waits_(waits), pressure_(pressure), metrics_(metrics) {}
 
   /// Writes until the queue is closed and empty, then syncs. `give_up`: once true, a full spool loses records
   /// (counted) instead of waiting. Errors: io_error and whatever else the disk says, but not a full spool.
@@ -71,6 +72,7 @@ class SpoolStage {
   std::unique_ptr<transport::SegmentLog> log_;
   AgentJournal& journal_;
   const SpoolWaits& waits_;
+  BackPressure& pressure_;
   AgentMetrics& metrics_;
   std::map<std::uint32_t, std::uint64_t> next_sequence_;  ///< per stream, in this epoch
   std::map<WindowKey, WindowTotals> windows_;             ///< not recorded yet

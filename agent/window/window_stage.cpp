@@ -8,6 +8,11 @@
 #include "common/service/logging.hpp"
 
 namespace ff::agent {
+namespace {
+
+constexpr std::size_t kDecisionsKept = 64;  // windows between the fastest and the slowest channel
+
+}  // namespace
 
 WindowStage::WindowStage(WindowStageOptions options, const std::atomic<std::uint32_t>& partition_count,
                          EncodeStage& encode, SpoolQueue& out, AgentMetrics& metrics)
@@ -85,12 +90,21 @@ void WindowStage::close(const SeriesClosed& closed) {
     stream.work->release(out_);
   }
   streams_.clear();
+  degraded_.clear();
 }
 
 std::shared_ptr<WindowWork>& WindowStage::window_work(Stream& stream, std::uint64_t window) {
   auto& work = stream.open_windows[window];
-  if (!work) work = std::make_shared<WindowWork>(stream.work, window);
+  if (!work) work = std::make_shared<WindowWork>(stream.work, window, degrade(window));
   return work;
+}
+
+bool WindowStage::degrade(std::uint64_t window) {
+  if (!options_.degrades) return false;
+  const auto [decision, is_new] = degraded_.try_emplace(window, false);
+  if (is_new) decision->second = options_.degrades();
+  while (degraded_.size() > kDecisionsKept) degraded_.erase(degraded_.begin());
+  return decision->second;
 }
 
 void WindowStage::take_output(Stream& stream, WindowOutput output) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -23,6 +24,8 @@ struct WindowStageOptions {
   std::int64_t group_latency_ns = 200'000'000;
   std::int64_t reorder_time_ns = 1'000'000'000;
   std::uint64_t frames_beyond_max = 1'000'000;  ///< announced but never seen frames that get a record
+  /// True: a window that begins now is coded within EncodeOptions::degrade_bound. Empty: never.
+  std::function<bool()> degrades{};
 };
 
 class WindowStage {
@@ -47,6 +50,7 @@ class WindowStage {
   void take_output(Stream& stream, WindowOutput output);
   std::shared_ptr<WindowWork>& window_work(Stream& stream, std::uint64_t window);
   void report_faults(Stream& stream);
+  [[nodiscard]] bool degrade(std::uint64_t window);
 
   WindowStageOptions options_;
   const std::atomic<std::uint32_t>& partition_count_;
@@ -54,6 +58,7 @@ class WindowStage {
   SpoolQueue& out_;
   AgentMetrics& metrics_;
   std::vector<Stream> streams_;
+  std::map<std::uint64_t, bool> degraded_;  ///< by window: all channels of one are coded alike
 };
 
 }  // namespace ff::agent

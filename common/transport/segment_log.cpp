@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <deque>
 #include <fcntl.h>
+#include <map>
 #include <system_error>
 #include <unistd.h>
 #include <utility>
@@ -49,6 +50,9 @@ struct SegmentLog::Body {
 
   std::uint64_t next_offset = 0;
   std::uint64_t closed_bytes = 0;
+  std::map<std::uint64_t, std::filesystem::path>
+      overflow;                             ///< first offset and target of segments that are there
+  std::uint64_t overflow_closed_bytes = 0;  ///< of closed_bytes
   std::uint64_t torn_bytes_cut = 0;
   std::string damage;
   std::optional<Error> failed;  ///< set for good: what is on disk is no longer known
@@ -59,8 +63,8 @@ struct SegmentLog::Body {
   Status skip_offsets_that_readers_passed();
   void reserve(int fd) const noexcept;
   void give_back_reserve() const noexcept;
-  Status create_segment(std::uint64_t first_offset);
-  Status roll(std::uint64_t first_offset);
+  Status create_segment(std::uint64_t first_offset, bool in_overflow = false);
+  Status roll(std::uint64_t first_offset, bool in_overflow = false);
   Status write_record(std::string_view key, ByteSpan value, const RecordHeader& header);
   Status take_back(Error why);
   Status free_closed(std::uint64_t offset);
@@ -69,6 +73,20 @@ struct SegmentLog::Body {
   Status close_after(Error why);
   void start_writeback();
   [[nodiscard]] std::uint64_t bytes() const noexcept { return closed_bytes + active_bytes; }
+  [[nodiscard]] bool active_overflows() const { return overflow.contains(active_first); }
+  [[nodiscard]] std::uint64_t overflow_bytes() const {
+    return overflow_closed_bytes + (active_overflows() ? active_bytes : 0);
+  }
+  [[nodiscard]] bool has_room(std::uint64_t more, bool in_overflow) const {
+    return in_overflow ? overflow_bytes() + more <= options.overflow_bytes_max
+                       : bytes() - overflow_bytes() + more <= options.log_bytes_max;
+  }
+  [[nodiscard]] std::filesystem::path overflow_place() const {
+    return options.overflow_folder / log_id.to_string();
+  }
+  Result<std::filesystem::path> place_segment(const std::filesystem::path& path, bool in_overflow);
+  Status look_at_overflow(const std::vector<SegmentFile>& segments);
+  Status make_room(std::uint64_t total);
 };
 
 /// Asks for the segment's room in one piece, without growing the file: more than twice as fast as letting
@@ -82,19 +100,36 @@ void SegmentLog::Body::give_back_reserve() const noexcept {
   static_cast<void>(!::ftruncate(active.get(), static_cast<off_t>(active_bytes)));
 }
 
-Status SegmentLog::Body::create_segment(std::uint64_t first_offset) {
+/// The file that is really written: `path`, or one on the other disk that `path` will point to.
+Result<std::filesystem::path> SegmentLog::Body::place_segment(const std::filesystem::path& path,
+                                                              bool in_overflow) {
+  if (!in_overflow) return path;
+  std::error_code error;
+  std::filesystem::create_directories(overflow_place(), error);
+  if (error) return fail(Errc::io_error, overflow_place().string() + ": cannot create: " + error.message());
+  return std::filesystem::absolute(overflow_place() / path.filename());
+}
+
+Status SegmentLog::Body::create_segment(std::uint64_t first_offset, bool in_overflow) {
   const auto path = options.folder / segment_file_name(first_offset);
-  FF_ASSIGN(FileHandle file, open_file(path, O_RDWR | O_CREAT | O_EXCL | O_APPEND));
+  FF_ASSIGN(const auto target, place_segment(path, in_overflow));
+  if (in_overflow) ::unlink(target.c_str());  // a crash before the link was made left it
+  FF_ASSIGN(FileHandle file, open_file(target, O_RDWR | O_CREAT | O_EXCL | O_APPEND));
   reserve(file.get());
   const auto header = pack(SegmentHeader{first_offset, next_offset, log_id, utc_now_ns()});
   iovec piece{const_cast<std::byte*>(header.data()), header.size()};
-  Status status = write_all(file.get(), {&piece, 1}, path);
-  if (status.ok() && ::fdatasync(file.get()) != 0) status = errno_error("cannot fsync", path);
+  Status status = write_all(file.get(), {&piece, 1}, target);
+  if (status.ok() && ::fdatasync(file.get()) != 0) status = errno_error("cannot fsync", target);
+  if (status.ok() && in_overflow) status = sync_folder(overflow_place());
+  if (status.ok() && in_overflow && ::symlink(target.c_str(), path.c_str()) != 0)
+    status = errno_error("cannot link", path);
   if (status.ok()) status = sync_folder(options.folder);
   if (!status.ok()) {
-    ::unlink(path.c_str());
+    ::unlink(target.c_str());
+    if (in_overflow) ::unlink(path.c_str());
     return status;
   }
+  if (in_overflow) overflow.emplace(first_offset, target);
   active = std::move(file);
   active_path = path;
   active_first = first_offset;
@@ -103,14 +138,57 @@ Status SegmentLog::Body::create_segment(std::uint64_t first_offset) {
   return {};
 }
 
-Status SegmentLog::Body::roll(std::uint64_t first_offset) {
+Status SegmentLog::Body::roll(std::uint64_t first_offset, bool in_overflow) {
   give_back_reserve();
   FF_TRY(sync());
   const SegmentFile old{active_first, active_bytes};
-  FF_TRY(create_segment(first_offset));
+  const bool old_overflows = active_overflows();
+  FF_TRY(create_segment(first_offset, in_overflow));
   closed.push_back(old);
   closed_bytes += old.bytes;
+  if (old_overflows) overflow_closed_bytes += old.bytes;
   return {};
+}
+
+/// Which segments lie on the other disk; and what a crash left there that nothing points to.
+Status SegmentLog::Body::look_at_overflow(const std::vector<SegmentFile>& segments) {
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(options.folder, ignored)) {
+    const auto first = parse_segment_file_name(entry.path().filename().string());
+    if (!first || !entry.is_symlink(ignored)) continue;
+    const auto target = std::filesystem::read_symlink(entry.path(), ignored);
+    if (!std::filesystem::exists(target, ignored))
+      return fail(Errc::not_found, entry.path().string() + " points to " + target.string() +
+                                       ", which is not there; is the overflow disk mounted?");
+    overflow.emplace(*first, target);
+  }
+  for (const SegmentFile& segment : segments)
+    if (overflow.contains(segment.first_offset) && segment.first_offset != active_first)
+      overflow_closed_bytes += segment.bytes;
+  if (options.overflow_folder.empty()) return {};
+  for (const auto& entry : std::filesystem::directory_iterator(overflow_place(), ignored)) {
+    const auto first = parse_segment_file_name(entry.path().filename().string());
+    if (first && !overflow.contains(*first)) std::filesystem::remove(entry.path(), ignored);
+  }
+  return {};
+}
+
+/// Decides where a record of `total` bytes goes: into the active segment, a new one, or one on the other disk.
+Status SegmentLog::Body::make_room(std::uint64_t total) {
+  const bool is_full = active_bytes + total > options.segment_bytes && next_offset > active_first;
+  const std::uint64_t more = total + (is_full ? kSegmentHeaderBytes : 0);
+  const bool overflows = active_overflows();
+  // Back to the first disk as soon as a whole segment has room there.
+  const bool go_back = overflows && is_full && has_room(options.segment_bytes, false);
+  if (!go_back && has_room(more, overflows)) return is_full ? roll(next_offset, overflows) : Status{};
+  if (go_back) return roll(next_offset, false);
+  const std::uint64_t fresh = total + kSegmentHeaderBytes;
+  const bool can_overflow = !overflows && !options.overflow_folder.empty() && has_room(fresh, true);
+  if (can_overflow) return roll(next_offset, true);
+  if (overflows && has_room(fresh, false)) return roll(next_offset, false);
+  return fail(Errc::disk_full,
+              options.folder.string() + ": the log holds " + std::to_string(bytes()) + " of at most " +
+                  std::to_string(options.log_bytes_max + options.overflow_bytes_max) + " bytes");
 }
 
 /// A crash while a segment was being made leaves a file without a whole header and without records.
@@ -242,6 +320,12 @@ Status SegmentLog::Body::free_closed(std::uint64_t offset) {
 Status SegmentLog::Body::free_oldest() {
   const auto path = options.folder / segment_file_name(closed.front().first_offset);
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error("cannot free", path);
+  if (const auto there = overflow.find(closed.front().first_offset); there != overflow.end()) {
+    if (::unlink(there->second.c_str()) != 0 && errno != ENOENT)
+      return errno_error("cannot free", there->second);
+    overflow_closed_bytes -= closed.front().bytes;
+    overflow.erase(there);
+  }
   closed_bytes -= closed.front().bytes;
   closed.pop_front();
   return {};
@@ -270,7 +354,9 @@ Result<std::unique_ptr<SegmentLog>> SegmentLog::open(const SegmentLogOptions& op
     body.log_id = Uuid::mint();
     FF_TRY(body.create_segment(0));
   } else {
+    const std::vector<SegmentFile> found = segments;
     FF_TRY(body.open_existing(std::move(segments)));
+    FF_TRY(body.look_at_overflow(found));
   }
   FF_TRY(body.skip_offsets_that_readers_passed());
   return log;
@@ -287,15 +373,18 @@ Result<std::uint64_t> SegmentLog::append(std::string_view key, ByteSpan value) {
   header.value_bytes = value.size();
   header.key_bytes = static_cast<std::uint32_t>(key.size());
   const std::uint64_t total = header.total_bytes();
-  const bool rolls = b.active_bytes + total > b.options.segment_bytes && b.next_offset > b.active_first;
-  if (b.bytes() + total + (rolls ? kSegmentHeaderBytes : 0) > b.options.log_bytes_max)
-    return fail(Errc::disk_full, b.options.folder.string() + ": the log holds " + std::to_string(b.bytes()) +
-                                     " of at most " + std::to_string(b.options.log_bytes_max) + " bytes");
-  if (rolls) FF_TRY(b.roll(b.next_offset));
+  FF_TRY(b.make_room(total));
   header.offset = b.next_offset;
   header.synced_bytes = b.synced_bytes;
   header.body_crc = body_crc(key, value);
-  FF_TRY(b.write_record(key, value, header));
+  Status written = b.write_record(key, value, header);
+  if (!written.ok() && written.error().code == Errc::disk_full && !b.failed && !b.active_overflows() &&
+      !b.options.overflow_folder.empty() && b.has_room(total + kSegmentHeaderBytes, true)) {
+    FF_TRY(b.roll(b.next_offset, true));  // the first disk is full before its share is
+    header.synced_bytes = b.synced_bytes;
+    written = b.write_record(key, value, header);
+  }
+  FF_TRY(std::move(written));
   if (b.synced_bytes == b.active_bytes) b.unsynced_since_ns = monotonic_now_ns();
   b.active_bytes += total;
   ++b.next_offset;
@@ -396,6 +485,8 @@ SegmentLogStats SegmentLog::stats() const {
   stats.first_offset = b.closed.empty() ? b.active_first : b.closed.front().first_offset;
   stats.next_offset = b.next_offset;
   stats.bytes = b.bytes();
+  stats.bytes_max = b.options.log_bytes_max + b.options.overflow_bytes_max;
+  stats.overflow_bytes = b.overflow_bytes();
   stats.torn_bytes_cut = b.torn_bytes_cut;
   stats.damage = b.damage;
   return stats;

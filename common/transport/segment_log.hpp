@@ -28,6 +28,10 @@ struct SegmentLogOptions {
   std::chrono::nanoseconds fsync_interval = std::chrono::milliseconds(200);  ///< 0: after every append
   bool writes_back =
       true;  ///< starts writing to disk behind the appends; not for owners that fsync all the time
+  /// A folder on another disk for segments that have no room in `folder`, where they are symbolic links then;
+  /// empty: none.
+  std::filesystem::path overflow_folder{};
+  std::uint64_t overflow_bytes_max = 0;
 };
 
 /// What makes all records below `next_offset` durable: an fdatasync that any thread may do while the log is
@@ -48,9 +52,11 @@ class SegmentSync {
 };
 
 struct SegmentLogStats {
-  std::uint64_t first_offset = 0;  ///< oldest record still held
-  std::uint64_t next_offset = 0;   ///< of the next append
-  std::uint64_t bytes = 0;         ///< on disk
+  std::uint64_t first_offset = 0;    ///< oldest record still held
+  std::uint64_t next_offset = 0;     ///< of the next append
+  std::uint64_t bytes = 0;           ///< on disk
+  std::uint64_t bytes_max = 0;       ///< log_bytes_max and overflow_bytes_max
+  std::uint64_t overflow_bytes = 0;  ///< of `bytes`, in the overflow folder
   std::uint64_t torn_bytes_cut = 0;
   std::string damage;  ///< "" or the first damage before the tail: file, byte, records lost
 };
@@ -61,7 +67,8 @@ class SegmentLog {
   /// in stats().damage and by each reader that comes to it. Cost: the headers of the newest segment and the
   /// bodies that weren't durable yet, however long the log.
   /// Errors: refused (another process writes it), io_error, disk_full, unsupported_version, crc_mismatch
-  /// (the newest segment's own header is damaged although records follow it; names the file).
+  /// (the newest segment's own header is damaged although records follow it; names the file), not_found (a
+  /// segment lies in an overflow folder that isn't there: mount its disk).
   [[nodiscard]] static Result<std::unique_ptr<SegmentLog>> open(const SegmentLogOptions& options);
   ~SegmentLog();
 

@@ -114,21 +114,26 @@ struct IngestBench {
 struct SpoolBench {
   explicit SpoolBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions ingest_options = {},
                       std::size_t threads = 2, Windowing windowing = {}, kernels::LossBound bound = {},
-                      bool hold_spool = false)
+                      bool hold_spool = false, BackPressureOptions pressure_options = {},
+                      std::uint64_t spool_bytes_max = 16ull << 30)
       : folder_(std::move(folder)),
         metrics(registry),
         pool(folder_->path(), "test", 256u << 20),
         journal(std::move(
             AgentJournal::open(folder_->path() / "state", folder_->path() / "test.journal").value())),
-        encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto", bound}, queue, metrics),
-        window(window_options(windowing, journal->epoch()), partition_count, encode, queue, metrics),
-        ingest(std::move(ingest_options), pool, *journal, metrics,
+        pressure(std::move(pressure_options), health, metrics),
+        encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto", bound,
+                             kernels::parse_loss_bound("abs:2").value()},
+               queue, metrics),
+        window(window_options(windowing), partition_count, encode, queue, metrics),
+        ingest(ask_pressure(std::move(ingest_options)), pool, *journal, metrics,
                [this](IngestItem item) { window.handle(std::move(item)); }) {
     transport::SegmentLogOptions options;
     options.folder = folder_->path() / "spool";
+    options.log_bytes_max = spool_bytes_max;
     std::filesystem::create_directories(options.folder);
     spool = std::make_unique<SpoolStage>(std::move(transport::SegmentLog::open(options).value()), *journal,
-                                         waits, metrics);
+                                         waits, pressure, metrics);
     {
       auto reader = std::move(transport::SegmentReader::open(options.folder, "restart").value());
       const auto unfinished = journal->take_unfinished();
@@ -164,12 +169,17 @@ struct SpoolBench {
     return records;
   }
 
-  static WindowStageOptions window_options(Windowing windowing, std::uint64_t epoch) {
+  SeriesIngestOptions ask_pressure(SeriesIngestOptions options) {
+    options.vetoes = [this](std::uint64_t frame) { return pressure.vetoes(frame); };
+    return options;
+  }
+  WindowStageOptions window_options(Windowing windowing) {
     WindowStageOptions options;
     options.windowing = windowing;
     options.identity.agent = "agent";
     options.identity.detector = "eiger";
-    options.identity.epoch = epoch;
+    options.identity.epoch = journal->epoch();
+    options.degrades = [this] { return pressure.degrades(); };
     return options;
   }
 
@@ -182,6 +192,8 @@ struct SpoolBench {
   std::atomic<std::uint32_t> partition_count{4};
   std::atomic<bool> give_up{false};
   SpoolWaits waits;
+  service::Health health;
+  BackPressure pressure;
   EncodeStage encode;
   WindowStage window;
   SeriesIngest ingest;
