@@ -11,8 +11,6 @@
 namespace ff::transport {
 namespace {
 
-using Queue = KafkaOwned<rd_kafka_queue_t, rd_kafka_queue_destroy>;
-using Event = KafkaOwned<rd_kafka_event_t, rd_kafka_event_destroy>;
 using NewTopic = KafkaOwned<rd_kafka_NewTopic_t, rd_kafka_NewTopic_destroy>;
 
 constexpr int kBrokerDefaultReplication = -1;
@@ -81,9 +79,9 @@ Status create_topics(rd_kafka_t* client, const std::vector<std::pair<std::string
     raw.push_back(made.get());
     topics.push_back(std::move(made));
   }
-  const Queue queue(rd_kafka_queue_new(client));
+  const KafkaQueue queue(rd_kafka_queue_new(client));
   rd_kafka_CreateTopics(client, raw.data(), raw.size(), nullptr, queue.get());
-  const Event event(rd_kafka_queue_poll(queue.get(), std::max(to_milliseconds(timeout), 1)));
+  const KafkaEvent event(rd_kafka_queue_poll(queue.get(), std::max(to_milliseconds(timeout), 1)));
   if (!event) return fail(Errc::timed_out, "no broker made the missing topics in time");
   if (const auto code = rd_kafka_event_error(event.get()); code != RD_KAFKA_RESP_ERR_NO_ERROR)
     return kafka_error(code, "making topics");

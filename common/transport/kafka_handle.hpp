@@ -32,6 +32,9 @@ using KafkaPartitions = KafkaOwned<rd_kafka_topic_partition_list_t, rd_kafka_top
 /// Key, headers and the record's own framing beside a value of record_bytes_max.
 inline constexpr std::uint64_t kKafkaRecordOverheadBytes = 100'000;
 
+using KafkaQueue = KafkaOwned<rd_kafka_queue_t, rd_kafka_queue_destroy>;
+using KafkaEvent = KafkaOwned<rd_kafka_event_t, rd_kafka_event_destroy>;
+
 using KafkaSettings = std::vector<std::pair<std::string, std::string>>;
 
 /// `ours` first, then the operator's own on top. Errors: config_error (names the setting and why).

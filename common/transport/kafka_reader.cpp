@@ -21,6 +21,7 @@ namespace {
 using std::chrono::nanoseconds;
 
 constexpr int kRequestTimeoutMs = 5'000;
+constexpr int kCommitTimeoutMs = 2'000;
 constexpr std::uint64_t kAssemblyBytesMax = 512ull << 20;
 constexpr std::int64_t kHousekeepingIntervalNs = 1'000'000'000;
 constexpr nanoseconds kListTimeout = std::chrono::seconds(1);
@@ -40,7 +41,8 @@ struct Partition {
   ChunkAssembly assembly;
   std::int64_t next_offset = RD_KAFKA_OFFSET_INVALID;  ///< of the record that should come next
   bool at_end = false;
-  bool paused = false;  ///< held back while others complete their sets
+  std::int64_t commit_to = RD_KAFKA_OFFSET_INVALID;  ///< wanted, and not yet known to be committed
+  bool paused = false;                               ///< held back while others complete their sets
   /// Set while its fetcher begins anew at the oldest record: what was expected when its offset was refused.
   std::optional<std::int64_t> refused_offset;
 };
@@ -74,6 +76,7 @@ class KafkaReader final : public LogReader {
   Status tell_gap(const Place& place, Partition& partition, std::int64_t oldest);
   void find_partitions();
   Status follow_new(const std::map<std::string, std::uint32_t>& counts);
+  Status commit_wanted();
   void bound_assembly();
   void hold_back(const std::optional<Place>& all_but);
   void keep_house();
@@ -95,6 +98,7 @@ class KafkaReader final : public LogReader {
   std::map<Topic, std::string> names_;
   std::map<Place, Partition> partitions_;
   bool was_assigned_ = false;
+  bool commit_fails_ = false;
   bool holds_back_ = false;  ///< partitions are paused, see bound_assembly()
   std::int64_t next_housekeeping_ns_ = 0;
   std::string trouble_;
@@ -119,6 +123,21 @@ KafkaSettings consumer_settings(const std::string& brokers, const std::string& g
           {"queued.max.messages.kbytes", "131072"},
           {"statistics.interval.ms", "1000"},
           {"log.connection.close", "false"}};
+}
+
+/// A commit that no later try can bring through. All else passes: the broker comes back, or the partition goes
+/// to another reader, who reads again what was not committed.
+bool is_final(rd_kafka_resp_err_t code) noexcept {
+  switch (code) {
+    case RD_KAFKA_RESP_ERR__FATAL:
+    case RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID:
+    case RD_KAFKA_RESP_ERR__INVALID_ARG:
+    case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE: return true;
+    default: return false;
+  }
 }
 
 Status KafkaReader::connect(const LogOptions& options, const LogUrl& url, KafkaSettings settings,
@@ -438,11 +457,34 @@ Status KafkaReader::commit(Topic topic, std::int32_t partition, std::int64_t nex
     return fail(Errc::out_of_range, "commit to " + name->second + " partition " + std::to_string(partition) +
                                         ": offset " + std::to_string(next_offset) + " was not read yet");
   const auto incomplete = found->second.assembly.first_incomplete_offset();
+  found->second.commit_to = std::min(next_offset, incomplete.value_or(next_offset));
+  // After a failure the next try is keep_house()'s: the caller must not wait for each of its partitions.
+  return commit_fails_ ? Status{} : commit_wanted();
+}
+
+/// Commits what is wanted of all partitions in one request.
+Status KafkaReader::commit_wanted() {
   const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(list.get(), name->second.c_str(), partition)->offset =
-      std::min(next_offset, incomplete.value_or(next_offset));
-  const auto code = rd_kafka_commit(consumer_->client.get(), list.get(), 0);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return kafka_error(code, "committing to " + name->second);
+  for (const auto& [place, partition] : partitions_)
+    if (partition.commit_to >= 0)
+      rd_kafka_topic_partition_list_add(list.get(), place.first.c_str(), place.second)->offset =
+          partition.commit_to;
+  if (list->cnt == 0) return {};
+  const KafkaQueue queue(rd_kafka_queue_new(consumer_->client.get()));
+  auto code = rd_kafka_commit_queue(consumer_->client.get(), list.get(), queue.get(), nullptr, nullptr);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const KafkaEvent event(rd_kafka_queue_poll(queue.get(), kCommitTimeoutMs));
+    code = event ? rd_kafka_event_error(event.get()) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+  }
+  const bool failed_before = std::exchange(commit_fails_, code != RD_KAFKA_RESP_ERR_NO_ERROR);
+  if (!commit_fails_) {
+    if (failed_before) trouble_.clear();
+    for (auto& [place, partition] : partitions_) partition.commit_to = RD_KAFKA_OFFSET_INVALID;
+    return {};
+  }
+  Error why = kafka_error(code, "committing offsets");
+  if (is_final(code)) return why;
+  trouble_ = std::move(why.message);
   return {};
 }
 
@@ -463,6 +505,10 @@ void KafkaReader::keep_house() {
   const std::int64_t now_ns = monotonic_now_ns();
   next_housekeeping_ns_ = now_ns + kHousekeepingIntervalNs;
   bound_assembly();
+  if (commit_fails_) {
+    const Status again = commit_wanted();
+    if (!again.ok()) trouble_ = again.error().message;
+  }
   for (auto& [place, partition] : partitions_) {
     if (partition.paused) partition.assembly.forgive(now_ns);
     const std::size_t given_up = partition.assembly.give_up_old(now_ns);

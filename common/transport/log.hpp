@@ -117,6 +117,9 @@ class LogReader {
   [[nodiscard]] virtual Result<std::optional<LogRecord>> poll(std::chrono::nanoseconds timeout) = 0;
 
   /// Everything of this partition before `next_offset` is safe; reading restarts there after a crash.
+  /// kafka: a commit that fails for a passing reason (broker away, rebalance) is no error: it is tried again
+  /// inside poll() until the partition is lost, and trouble() names it meanwhile.
+  /// Errors: refused (not this reader's partition; not allowed), out_of_range (not read yet), io_error.
   [[nodiscard]] virtual Status commit(Topic topic, std::int32_t partition, std::int64_t next_offset) = 0;
 
   /// Called inside poll(): partitions that this reader got (reading starts at the committed offset) or lost.

@@ -271,4 +271,37 @@ TEST_CASE("a follower opens without a broker and says what it waits for", "[kafk
   CHECK_THAT((*follower)->trouble(), Catch::Contains("no broker answers at 127.0.0.1:1"));
 }
 
+TEST_CASE("a commit that fails for a passing reason is made good later", "[kafka][faults]") {
+  constexpr std::int16_t kOffsetCommitRequest = 8;
+  Mock mock;
+  const auto writer = mock.open_writer();
+  Stubborn stubborn{*writer};
+  for (int i = 0; i < 10; ++i) stubborn.produce(i);
+  REQUIRE(writer->flush(seconds(20)).ok());
+  const bool broker_goes = GENERATE(false, true);
+  {
+    auto reader = open_log_reader(mock.options, "sink", {Topic::blocks});
+    REQUIRE(reader.ok());
+    CHECK(read_keys(**reader, 10).size() == 10);
+    if (broker_goes) {
+      rd_kafka_mock_broker_set_down(mock.cluster.get(), 1);
+    } else {
+      rd_kafka_mock_push_request_errors(mock.cluster.get(), kOffsetCommitRequest, 2,
+                                        RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS,
+                                        RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE);
+    }
+    CHECK((*reader)->commit(Topic::blocks, 0, 5).ok());
+    CHECK((*reader)->commit(Topic::blocks, 1, 3).ok());
+    CHECK_FALSE((*reader)->trouble().empty());
+    if (broker_goes) rd_kafka_mock_broker_set_up(mock.cluster.get(), 1);
+    for (int i = 0; i < 200 && !(*reader)->trouble().empty(); ++i)
+      static_cast<void>((*reader)->poll(milliseconds(100)));
+    CHECK((*reader)->trouble().empty());
+  }
+  auto again = open_log_reader(mock.options, "sink", {Topic::blocks});
+  REQUIRE(again.ok());
+  CHECK(read_keys(**again, 2).size() == 2);
+  CHECK_FALSE((*(*again)->poll(milliseconds(300))).has_value());
+}
+
 }  // namespace ff::transport
