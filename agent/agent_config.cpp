@@ -244,8 +244,8 @@ MemoryBound memory_bound(const AgentConfig& config) {
   if (const auto loss = kernels::parse_loss_bound(config.spool_degrade_bound); loss.ok())
     bound.table_bytes += kernels::loss_table_bytes(*loss);
   if (!config.passthrough_address.empty())
-    bound.queue_bytes +=
-        (config.passthrough_queue + 2) * config.message_bytes_max;  // and two between threads
+    bound.queue_bytes += (config.passthrough_queue + config.source_queue + 1) *
+                         config.message_bytes_max;  // and between the threads
   if (config.spool_free_on == "stored") bound.receipt_bytes = kReceiptEntries * kReceiptEntryBytes;
   bound.queue_bytes += config.source_queue * config.message_bytes_max + kSpoolQueueRecords * block_bytes;
   return bound;

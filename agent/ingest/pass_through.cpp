@@ -47,8 +47,8 @@ Status PassThrough::open_sockets() {
     return fail(Errc::io_error, std::string("passthrough: sockets: ") + zmq_strerror(errno));
   set_option(consumer_, ZMQ_SNDHWM, clamp_hwm(options_.queue_messages));
   set_option(consumer_, ZMQ_LINGER, kLingerMs);
-  if (options_.publish) set_option(consumer_, ZMQ_XPUB_NODROP, 1);  // or drops could not be counted
-  set_option(inner_, ZMQ_SNDHWM, 1);
+  if (options_.publish) set_option(consumer_, ZMQ_XPUB_NODROP, 1);            // or drops could not be counted
+  set_option(inner_, ZMQ_SNDHWM, clamp_hwm(options_.source.queue_messages));  // a burst is not yet a stall
   set_option(inner_, ZMQ_LINGER, 0);
   FF_TRY(attach(inner_, true, kInner, "passthrough"));
   FF_TRY(attach(consumer_, options_.bind, options_.address, "passthrough.address"));

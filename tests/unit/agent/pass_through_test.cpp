@@ -163,17 +163,17 @@ TEST_CASE("with wait a stalled consumer stops the detector, and nothing is lost"
   Bench bench(ZMQ_PULL, true);
   const std::string pixels(400'000, 'x');
   std::thread reader([&] {
-    for (int i = 0; i < 100; ++i) CHECK(ours(*bench.pull) == Parts{std::to_string(i), pixels});
+    for (int i = 0; i < 400; ++i) CHECK(ours(*bench.pull) == Parts{std::to_string(i), pixels});
   });
   std::atomic<int> sent{0};
   std::thread sender([&] {
-    for (int i = 0; i < 100; ++i, ++sent) {
+    for (int i = 0; i < 400; ++i, ++sent) {
       bench.detector.send({std::to_string(i), pixels});
     }
   });
   std::this_thread::sleep_for(500ms);
-  CHECK(sent.load() < 100);  // queues and socket buffers are full
-  for (int i = 0; i < 100; ++i) REQUIRE(bench.consumer->receive() == Parts{std::to_string(i), pixels});
+  CHECK(sent.load() < 400);  // queues and socket buffers are full
+  for (int i = 0; i < 400; ++i) REQUIRE(bench.consumer->receive() == Parts{std::to_string(i), pixels});
   sender.join();
   reader.join();
   CHECK(bench.dropped() == 0);
@@ -188,7 +188,7 @@ TEST_CASE("an agent that observes and is stuck holds up neither detector nor con
     const bool same = bench.consumer->receive() == Parts{std::to_string(i), pixels};  // not 100 kB of message
     REQUIRE(same);
   }
-  CHECK(bench.metrics.count(Fault::observe_skipped) >= 90);
+  CHECK(bench.metrics.count(Fault::observe_skipped) >= 70);
   CHECK(ours(*bench.pull).at(0) == "0");  // what we did take is whole
 }
 
