@@ -17,6 +17,7 @@ void StopHook::run(const std::vector<std::string>& argv) {
   look_after();
   if (argv.empty() || running()) return;
   std::vector<char*> words;
+  words.reserve(argv.size() + 1);
   for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
   // Our threads block signals and ignore some; the hook begins as from a fresh shell.
