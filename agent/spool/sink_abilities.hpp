@@ -60,7 +60,7 @@ class SinkAbilities {
   }
 
  private:
-  static constexpr std::int64_t kForgottenNs = std::int64_t{2 * 3600} * 1'000'000'000;
+  static constexpr std::int64_t kForgottenNs = 7'200'000'000'000;
   static constexpr std::size_t kSinksMax = 4096;
   struct Heard {
     foreframe::wire::SinkAbility ability;
