@@ -45,8 +45,20 @@ void describe_store(service::ConfigSchema& schema, SinkConfig& c) {
                   "read to its end.");
   schema.duration("store.grace", &c.grace, milliseconds(0), hours(24),
                   "After the series' end, how long windows that miss something are waited for.");
+  schema.duration("store.grace_max", &c.grace_max, milliseconds(0), hours(24),
+                  "Longest time after the series' end that it is kept open for records which were asked for "
+                  "again; what comes later opens it anew.");
   schema.duration("store.retry_max", &c.retry_max, milliseconds(10), hours(1),
                   "Longest pause between two tries when the disk is full or the log is away.");
+  schema.section("replay", "Records that are missing are asked for again, from the agent that sent them.");
+  schema.duration(
+      "replay.timeout", &c.replay_timeout, milliseconds(0), hours(24),
+      "So long after the latest record of an ended series that misses something, beyond store.grace, "
+      "it is closed.");
+  schema.duration("replay.pause", &c.replay_pause, milliseconds(10), hours(1),
+                  "The same window is asked for again after this time, then after twice that, and so on.");
+  schema.duration("replay.pause_max", &c.replay_pause_max, milliseconds(10), hours(24),
+                  "Longest pause between two requests for the same window.");
   schema.section("file", "When a data file is closed and becomes durable.");
   schema.size("file.max_size", &c.file_max_bytes, 1 << 16, 1ull << 40, "Compressed pixels in one file.");
   schema.duration("file.max_time", &c.file_max_time, milliseconds(10), hours(24),
@@ -107,6 +119,9 @@ StoreOptions SinkConfig::store_options() const {
   options.file_max_time = file_max_time;
   // Shards close their windows after the same grace: give what they hand over time to arrive.
   options.grace = 2 * grace;
+  options.replay_timeout = replay_timeout;
+  options.grace_max = grace_max;
+  options.replay = {replay_pause, replay_pause_max};
   options.idle_timeout = series_idle_timeout;
   options.master = {nexus_instrument, nexus_source, nexus_sample};
   return options;
@@ -131,6 +146,8 @@ Result<std::string> check(const SinkConfig& config) {
   if (!config.log_url.starts_with("kafka://") && !config.log_url.starts_with("log://"))
     return fail(Errc::config_error,
                 "log.url: \"" + config.log_url + "\" begins neither with kafka:// nor with log://");
+  if (config.grace_max < 2 * config.grace)
+    return fail(Errc::config_error, "store.grace_max: must be at least twice store.grace");
   if (config.store_path.empty()) return fail(Errc::config_error, "store.path is empty");
   if (config.sink_name.empty() || config.sink_name.find_first_of("/ ") != std::string::npos)
     return fail(Errc::config_error,

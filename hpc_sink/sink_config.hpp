@@ -34,6 +34,10 @@ struct SinkConfig {
   std::string store_compression = "bslz4";
   std::chrono::nanoseconds window_timeout = std::chrono::seconds(60);
   std::chrono::nanoseconds grace = std::chrono::seconds(5);
+  std::chrono::nanoseconds replay_timeout = std::chrono::seconds(30);
+  std::chrono::nanoseconds grace_max = std::chrono::minutes(10);
+  std::chrono::nanoseconds replay_pause = std::chrono::seconds(10);
+  std::chrono::nanoseconds replay_pause_max = std::chrono::minutes(10);
   std::chrono::nanoseconds retry_max = std::chrono::seconds(30);
   std::uint64_t file_max_bytes = 1ull << 30;
   std::chrono::nanoseconds file_max_time = std::chrono::seconds(60);

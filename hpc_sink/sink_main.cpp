@@ -32,6 +32,16 @@ std::unique_ptr<transport::LogWriter> open_ledger(const sink::SinkConfig& config
   return nullptr;
 }
 
+std::unique_ptr<transport::LogWriter> open_receipts(const sink::SinkConfig& config, Error& why) {
+  const auto options = config.log_options();
+  auto writer = options.ok() ? transport::open_log_writer(
+                                   *options, {transport::Topic::receipts, transport::Topic::dead})
+                             : Result<std::unique_ptr<transport::LogWriter>>(options.error());
+  if (writer.ok()) return std::move(*writer);
+  why = writer.error();
+  return nullptr;
+}
+
 Result<std::string> run(const sink::SinkConfig& config, service::DaemonContext& context) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is a full disk: an error of write(), not the end
   return sink::run_sink(config, {.stop = context.stop,
@@ -39,6 +49,7 @@ Result<std::string> run(const sink::SinkConfig& config, service::DaemonContext& 
                                  .health = context.health,
                                  .open_log = [&](Error& why) { return open_log(config, why); },
                                  .open_ledger = [&](Error& why) { return open_ledger(config, why); },
+                                 .open_receipts = [&](Error& why) { return open_receipts(config, why); },
                                  .progress = [&] { context.progress(); },
                                  .ready = [&] { context.ready("storing to " + config.store_path); }});
 }

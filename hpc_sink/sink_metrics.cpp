@@ -25,6 +25,11 @@ SinkMetrics::SinkMetrics(service::Metrics& m)
       files_adopted(m.counter("files_adopted_total", "Data files found in place, verified and catalogued")),
       files_abandoned(m.counter("files_abandoned_total", "Data files given up before they were complete")),
       masters_written(m.counter("masters_written_total", "Master files written or written again")),
+      receipts_written(m.counter("receipts_written_total", "Receipts that the log has")),
+      receipt_retries(
+          m.counter("receipt_retries_total", "Times that the log did not take a receipt or dead letter")),
+      replays_requested(m.counter("replays_requested_total", "Requests for records that are missing")),
+      dead_letters(m.counter("dead_letters_total", "Records put into the dead-letter topic")),
       store_retries(m.counter("store_retries_total", "Windows that waited because the store had no room")),
       log_gaps(m.counter("log_gaps_total", "Times that the log had freed records before they were read")),
       restarts(m.counter("path_restarts_total", "Times that the path began again at the committed offsets")),

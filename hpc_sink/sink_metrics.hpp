@@ -16,6 +16,7 @@ struct SinkMetrics {
   service::Counter frames_stored, frames_damaged, frames_lost, frames_late;
   service::Counter stored_bytes, raw_bytes;
   service::Counter files_published, files_adopted, files_abandoned, masters_written;
+  service::Counter receipts_written, receipt_retries, replays_requested, dead_letters;
   service::Counter store_retries, log_gaps, restarts;
   service::Gauge memory_bytes, records_pending, series_open, store_queue;
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // THE PATH ON ONE SCREEN: SinkPath::consume() polls and routes; decode_loop() puts windows together and
-// compresses their frames; store_loop() writes them. run_sink() begins again after trouble.
+// compresses their frames; store_loop() writes them; receipts_ tells the log, and only then are offsets committed. run_sink() begins again after trouble.
 #include "hpc_sink/sink_pipeline.hpp"
 
 #include <algorithm>
@@ -25,10 +25,11 @@ using std::chrono::milliseconds;
 constexpr std::size_t kShardQueueRecords = 32;
 constexpr std::size_t kStoreQueueWindows = 16;
 constexpr auto kPoll = milliseconds(50);
+constexpr auto kDrain = std::chrono::seconds(5);
 constexpr std::int64_t kCommitIntervalNs = 100'000'000;
 
 using ShardTask = std::variant<WindowRecord, StreamKey>;  // a record; a stream that has ended
-using StoreTask = std::variant<FinishedWindow, SeriesRecord>;
+using StoreTask = std::variant<FinishedWindow, SeriesRecord, LostRecords>;
 
 /// One life of the path: from opening the log to the next trouble or the end.
 class SinkPath {
@@ -45,11 +46,12 @@ class SinkPath {
  private:
   Status consume();
   void take(transport::LogRecord record);
-  void route(wire::ParsedEnvelope parsed, Payload payload, RecordTicket ticket);
+  void route(wire::ParsedEnvelope parsed, Payload payload, transport::LogRecord record, RecordTicket ticket);
   template <typename Task>
   void push(BoundedQueue<Task>& queue, Task task);
-  void refuse(const transport::LogRecord& record, const RecordTicket& ticket, const Error& why);
+  void refuse(transport::LogRecord record, const RecordTicket& ticket, const Error& why);
   void poll_trouble(const Error& why);
+  void note_gap(const transport::LogGap& gap);
   Status commit(bool now);
   bool all_closed() const;
 
@@ -59,6 +61,7 @@ class SinkPath {
   Status retry_while_full(const std::function<Status()>& attempt);
   void give_up(const Error& why);
   bool stopping() const { return failed_.load(); }
+  void open_receipts();
   void start_threads();
   void stop_threads();
 
@@ -68,8 +71,11 @@ class SinkPath {
   OffsetLedger offsets_;
   WindowBudget budget_;
   DoneWindows done_;
+  SettledWindows settled_;
+  FailedWindows failed_windows_;
   PatienceClock clock_;
   std::unique_ptr<transport::LogReader> reader_;
+  std::unique_ptr<ReceiptStage> receipts_;
   std::unique_ptr<SeriesStore> store_;
   std::vector<std::unique_ptr<BoundedQueue<ShardTask>>> shard_queues_;
   BoundedQueue<StoreTask> store_queue_;
@@ -86,7 +92,9 @@ Status SinkPath::run() {
   StoreOptions options = config_.store_options();
   options.step = around_.step;
   options.open_ledger = around_.open_ledger;
-  FF_ASSIGN(store_, SeriesStore::open(std::move(options), {offsets_, done_, clock_, metrics_}));
+  open_receipts();
+  FF_ASSIGN(store_, SeriesStore::open(std::move(options), {offsets_, done_, settled_, failed_windows_,
+                                                           *receipts_, clock_, metrics_}));
   Error why;
   reader_ = around_.open_log(why);
   if (!reader_) return why;
@@ -96,6 +104,7 @@ Status SinkPath::run() {
   reader_->on_revoked = [this](transport::Topic topic, std::int32_t partition) {
     offsets_.revoke(topic, partition);
   };
+  reader_->on_gap = [this](const transport::LogGap& gap) { note_gap(gap); };
   around_.health.set_trouble("store", "");
   around_.ready();
   start_threads();
@@ -105,7 +114,21 @@ Status SinkPath::run() {
   FF_TRY(consumed);
   // A graceful stop: what is complete becomes durable, the rest is read again by the next run.
   FF_TRY(store_->finish());
+  if (const Status said = receipts_->drain(kDrain); !said.ok())
+    service::log_warning("stopped before all receipts were written", {{"why", said.error().message}});
   return commit(true);
+}
+
+void SinkPath::open_receipts() {
+  receipts_ = std::make_unique<ReceiptStage>(
+      ReceiptSender{config_.log_group, config_.sink_name},
+      ReceiptSurroundings{
+          .offsets = offsets_,
+          .metrics = metrics_,
+          .open_writer = around_.open_receipts,
+          .trouble = [this](const std::string& why) { around_.health.set_trouble("receipts", why); },
+          .stopping = [this] { return stopping() || around_.stop.requested(); },
+          .step = around_.step});
 }
 
 void SinkPath::start_threads() {
@@ -162,6 +185,19 @@ void SinkPath::poll_trouble(const Error& why) {
   if (why.code != Errc::out_of_range) std::this_thread::sleep_for(kPoll);
 }
 
+// Bytes that went bad in log:// are lost in the log, as is what never came: only what was freed has a stage of
+// its own.
+void SinkPath::note_gap(const transport::LogGap& gap) {
+  service::log_error("the log lost records before they were read",
+                     {{"topic", transport::topic_word(gap.topic)},
+                      {"partition", gap.partition},
+                      {"first_offset", gap.first_offset},
+                      {"next_offset", gap.next_offset},
+                      {"freed", gap.cause == transport::LogGap::Cause::freed}});
+  if (gap.cause == transport::LogGap::Cause::freed && gap.first_offset < gap.next_offset)
+    push<StoreTask>(store_queue_, LostRecords{gap, offsets_.skip(gap)});
+}
+
 Status SinkPath::commit(bool now) {
   const std::int64_t now_ns = monotonic_now_ns();
   if (!now && now_ns - last_commit_ns_ < kCommitIntervalNs) return {};
@@ -178,14 +214,18 @@ void SinkPath::take(transport::LogRecord record) {
   metrics_.records_read.add();
   metrics_.record_bytes.add(static_cast<double>(record.value.size()));
   const RecordTicket ticket = offsets_.read(record);
-  auto parsed = wire::parse_envelope(record.value.bytes());
-  if (!parsed.ok()) return refuse(record, ticket, parsed.error());
+  auto parsed = wire::parse_envelope_head(record.value.bytes());
+  if (!parsed.ok()) return refuse(std::move(record), ticket, parsed.error());
+  if (!parsed->payload_intact && !parsed->header.has_block())
+    return refuse(std::move(record), ticket,
+                  fail(Errc::crc_mismatch, "payload CRC differs; bytes changed on the way"));
   const auto at = static_cast<std::size_t>(parsed->payload.data() - record.value.bytes().data());
   Payload payload = parsed->payload.empty() ? Payload() : record.value.part(at, parsed->payload.size());
-  route(std::move(*parsed), std::move(payload), ticket);
+  route(std::move(*parsed), std::move(payload), std::move(record), ticket);
 }
 
-void SinkPath::route(wire::ParsedEnvelope parsed, Payload payload, RecordTicket ticket) {
+void SinkPath::route(wire::ParsedEnvelope parsed, Payload payload, transport::LogRecord record,
+                     RecordTicket ticket) {
   wire::EnvelopeHeader& header = parsed.header;
   if (header.has_block() || header.has_window()) {
     const auto key = window_key(header);
@@ -193,7 +233,11 @@ void SinkPath::route(wire::ParsedEnvelope parsed, Payload payload, RecordTicket 
         (std::hash<std::string>{}(header.series_uid()) + std::size_t{31} * header.stream() + key->window) %
         shard_queues_.size();
     return push<ShardTask>(*shard_queues_[shard],
-                           WindowRecord{std::move(header), std::move(payload), ticket});
+                           WindowRecord{std::move(header),
+                                        std::move(payload),
+                                        ticket,
+                                        {std::move(record.key), std::move(record.value)},
+                                        !parsed.payload_intact});
   }
   if (header.has_series_end()) {
     const auto uid = Uuid::from_bytes(as_bytes(header.series_uid()));
@@ -212,9 +256,14 @@ void SinkPath::push(BoundedQueue<Task>& queue, Task task) {
   }
 }
 
-void SinkPath::refuse(const transport::LogRecord& record, const RecordTicket& ticket, const Error& why) {
+// It names no stream that a receipt could be for: it goes to the dead letters, and is passed.
+void SinkPath::refuse(transport::LogRecord record, const RecordTicket& ticket, const Error& why) {
   metrics_.refused(why.code).add();
-  offsets_.done(ticket);
+  receipts_->settle({.stream = {},
+                     .detector = {},
+                     .reason = std::string(to_string(why.code)) + ": " + why.message,
+                     .letters = {{std::move(record.key), std::move(record.value)}},
+                     .tickets = {ticket}});
   std::uint64_t held_back = 0;
   if (!refusals_.allow(held_back)) return;
   service::log_error("record refused", {{"topic", transport::topic_word(record.topic)},
@@ -227,7 +276,7 @@ void SinkPath::refuse(const transport::LogRecord& record, const RecordTicket& ti
 void SinkPath::decode_loop(BoundedQueue<ShardTask>& queue) {
   DecodeShard shard(
       config_.decode_options(), FrameChunkEncoder(parse_compression(config_.store_compression).value()),
-      {offsets_, budget_, done_, clock_, metrics_},
+      {offsets_, budget_, done_, settled_, failed_windows_, *receipts_, clock_, metrics_},
       [this](FinishedWindow window) { return store_queue_.push(std::move(window)); },
       [this] { return stopping() || around_.stop.requested(); });
   std::int64_t ticked_ns = 0;
@@ -260,7 +309,8 @@ void SinkPath::store_loop() {
 }
 
 Status SinkPath::store_task(StoreTask& task) {
-  if (auto* record = std::get_if<SeriesRecord>(&task)) return store_->add(*record);
+  if (const auto* record = std::get_if<SeriesRecord>(&task)) return store_->add(*record);
+  if (const auto* lost = std::get_if<LostRecords>(&task)) return store_->add(*lost);
   return store_->add(std::get<FinishedWindow>(task));
 }
 

@@ -120,6 +120,13 @@ using EncodePlanPtr = std::unique_ptr<EncodePlan, EncodePlanDeleter>;
 /// False where this build leaves the device out (cuda without nvcc, cpu without its vector code ...).
 [[nodiscard]] bool device_available(Device device) noexcept;
 
+/// The newest blocks that this build decodes, on whatever device.
+struct BlockAbility {
+  std::uint8_t version_major = 0, version_minor = 0;
+  std::uint32_t required_features = 0;  ///< required-feature bits of block.md that are understood
+};
+[[nodiscard]] BlockAbility block_ability() noexcept;
+
 /// What a block says about itself, read from its header alone.
 struct BlockInfo {
   std::uint8_t version_major = 0, version_minor = 0;

@@ -165,6 +165,10 @@ void add_sections(JsonObject& json, const BlockHeader& header, ByteSpan block, L
 
 }  // namespace
 
+BlockAbility block_ability() noexcept {
+  return {kBlockVersionMajor, kBlockVersionMinor, kKnownRequiredFeatures};
+}
+
 Result<BlockInfo> inspect_block(ByteSpan block) {
   FF_ASSIGN(const BlockHeader header, parse_block_header(block));
   BlockInfo info;

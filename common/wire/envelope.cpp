@@ -169,6 +169,13 @@ Result<Payload> seal_envelope_in_place(const EnvelopeHeader& header, std::vector
 }
 
 Result<ParsedEnvelope> parse_envelope(ByteSpan bytes) {
+  FF_ASSIGN(ParsedEnvelope parsed, parse_envelope_head(bytes));
+  if (parsed.payload_intact) return parsed;
+  return fail(Errc::crc_mismatch,
+              "envelope of " + describe(parsed.header) + ": payload CRC differs; bytes changed on the way");
+}
+
+Result<ParsedEnvelope> parse_envelope_head(ByteSpan bytes) {
   FF_ASSIGN(const Prefix prefix, read_prefix(bytes));
   const ByteSpan head = bytes.subspan(kEnvelopePrefixBytes, prefix.header_bytes);
   ParsedEnvelope parsed;
@@ -177,9 +184,7 @@ Result<ParsedEnvelope> parse_envelope(ByteSpan bytes) {
     return fail(Errc::crc_mismatch, "envelope: header CRC differs; bytes changed on the way");
   if (!parse_message(parsed.header, head))
     return fail(Errc::malformed, "envelope: header is no valid Protobuf message");
-  if (crc32c(parsed.payload) != prefix.payload_crc)
-    return fail(Errc::crc_mismatch,
-                "envelope of " + describe(parsed.header) + ": payload CRC differs; bytes changed on the way");
+  parsed.payload_intact = crc32c(parsed.payload) == prefix.payload_crc;
   FF_TRY(check_header(parsed.header, parsed.payload.size()));
   return parsed;
 }

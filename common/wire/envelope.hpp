@@ -30,6 +30,7 @@ inline constexpr std::size_t kBlockHeadroomBytes = 1024;
 struct ParsedEnvelope {
   EnvelopeHeader header;
   ByteSpan payload;  ///< points into the parsed bytes
+  bool payload_intact = true;
 };
 
 /// Builds an envelope by copying `payload`. For small records (windows, series).
@@ -46,6 +47,9 @@ struct ParsedEnvelope {
 /// W in 1 ... 64, block places in range, a sane geometry). What the payload means is not looked at.
 /// Errors: truncated, bad_magic, unsupported_version, too_large, crc_mismatch, malformed.
 [[nodiscard]] Result<ParsedEnvelope> parse_envelope(ByteSpan bytes);
+/// The same for a reader that wants to know whose payload is damaged: a payload CRC that differs is no error
+/// but `payload_intact` = false.
+[[nodiscard]] Result<ParsedEnvelope> parse_envelope_head(ByteSpan bytes);
 
 /// The header alone, from the `beginning` of an envelope of `total_bytes`: for walks through many records. The
 /// payload is neither needed nor checked. Errors: as parse_envelope(); too_large: the header is longer than

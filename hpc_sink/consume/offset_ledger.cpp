@@ -34,6 +34,14 @@ RecordTicket OffsetLedger::read(const transport::LogRecord& record) {
   return {key.first, key.second, record.first_offset, entry.generation};
 }
 
+RecordTicket OffsetLedger::skip(const transport::LogGap& gap) {
+  return read({.topic = gap.topic,
+               .position = {gap.partition, gap.next_offset - 1},
+               .first_offset = gap.first_offset,
+               .key = {},
+               .value = {}});
+}
+
 bool OffsetLedger::is_valid(const RecordTicket& ticket) const {
   const auto entry = partitions_.find({ticket.topic, ticket.partition});
   return entry != partitions_.end() && entry->second.assigned &&

@@ -36,6 +36,9 @@ class OffsetLedger {
   /// Notes a record as pending. A partition that was never assigned explicitly is assigned by its first
   /// record.
   [[nodiscard]] RecordTicket read(const transport::LogRecord& record);
+  /// Notes as pending what lies in a gap of the log: nothing of it will come, but that it is gone must be durable
+  /// before it is passed.
+  [[nodiscard]] RecordTicket skip(const transport::LogGap& gap);
   /// The record's content is durable, or needs no file. Void tickets and tickets given back twice change
   /// nothing.
   void done(const RecordTicket& ticket);

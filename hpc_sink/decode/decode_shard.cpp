@@ -33,10 +33,7 @@ DecodeShard::DecodeShard(DecodeOptions options, FrameChunkEncoder chunks, Decode
 void DecodeShard::add(WindowRecord record) {
   const auto key = window_key(record.header);
   if (!key.ok()) return refuse(record, key.error());
-  if (shared_.done.contains(*key)) {
-    shared_.metrics.records_duplicate.add();
-    return shared_.offsets.done(record.ticket);
-  }
+  if (shared_.done.contains(*key)) return receipt_again(*key, record);
   const auto window = open(*key, record);
   if (window == windows_.end()) return;
   window->second.last_record_ns = shared_.clock.now_ns();
@@ -51,7 +48,23 @@ void DecodeShard::add(WindowRecord record) {
   if (window->second.assembler.complete()) close(window, nullptr);
 }
 
-DecodeShard::Windows::iterator DecodeShard::open(const WindowKey& key, const WindowRecord& record) {
+// A window that is done but not yet in a durable file gets its receipt with that file; the older records of it
+// hold the commit until then.
+void DecodeShard::receipt_again(const WindowKey& key, WindowRecord& record) {
+  shared_.metrics.records_duplicate.add();
+  const auto outcome = shared_.settled.outcome(key);
+  if (!outcome) return shared_.offsets.done(record.ticket);
+  const bool stored = *outcome == foreframe::wire::Receipt::STORED;
+  shared_.receipts.settle({.stream = key.stream,
+                           .detector = record.header.detector(),
+                           .part = RecordPart::window,
+                           .window = key.window,
+                           .outcome = *outcome,
+                           .reason = stored ? "" : "it could not be decoded when it came before",
+                           .tickets = {record.ticket}});
+}
+
+DecodeShard::Windows::iterator DecodeShard::open(const WindowKey& key, WindowRecord& record) {
   const auto known = windows_.find(key);
   if (known != windows_.end()) return known;
   const std::uint64_t bytes = window_memory_bytes(geometry_of(record), record.header.window_frames());
@@ -65,11 +78,9 @@ DecodeShard::Windows::iterator DecodeShard::open(const WindowKey& key, const Win
     if (stopping_()) return windows_.end();
     if (shared_.budget.stuck_for() > options_.memory_patience) close_oldest("memory.max is reached");
   }
-  return windows_
-      .emplace(key, OpenWindow{WindowAssembler(record.header, record.ticket.partition, options_.device,
-                                               std::move(*lease)),
-                               shared_.clock.now_ns(), arrivals_++})
-      .first;
+  WindowAssembler assembler(record.header, record.ticket.partition, options_.device, std::move(*lease));
+  if (shared_.failed.find(key)) assembler.keep_letters();
+  return windows_.emplace(key, OpenWindow{std::move(assembler), shared_.clock.now_ns(), arrivals_++}).first;
 }
 
 void DecodeShard::close(Windows::iterator window, const char* why) {
@@ -82,9 +93,27 @@ void DecodeShard::close(Windows::iterator window, const char* why) {
   report_failures(window->second.assembler);
   const WindowKey key = window->first;
   windows_.erase(window);
-  if (finished.complete) shared_.done.insert(key);
-  const bool complete = finished.complete;
-  if (!emit_(std::move(finished)) && complete) shared_.done.erase(key);
+  if (!finished.failure.empty()) judge_failure(finished);
+  const bool done = finished.complete || finished.dead;
+  if (done) shared_.done.insert(key);
+  if (!emit_(std::move(finished)) && done) shared_.done.erase(key);
+}
+
+// Dead is a window whose records came again, every one of them, and failed again. Else its place in the log is
+// noted, so that the next ones can be told from these.
+void DecodeShard::judge_failure(FinishedWindow& window) {
+  const auto before = shared_.failed.find(window.key);
+  bool came_again = before.has_value();
+  FailedRead read{window.partition, 0};
+  for (const RecordTicket& ticket : window.tickets) {
+    came_again =
+        came_again && (ticket.partition != before->partition || ticket.first_offset >= before->next_offset);
+    read.next_offset = std::max(read.next_offset, ticket.first_offset + 1);
+  }
+  window.dead = window.dead && came_again;
+  if (window.dead) return;
+  window.letters.clear();
+  shared_.failed.insert(window.key, read);
 }
 
 void DecodeShard::close_oldest(const char* why) {
@@ -126,9 +155,17 @@ void DecodeShard::report_failures(WindowAssembler& assembler) {
   }
 }
 
-void DecodeShard::refuse(const WindowRecord& record, const Error& why) {
+// Too large for memory.max is the operator's to mend; anything else is wrong with the record itself.
+void DecodeShard::refuse(WindowRecord& record, const Error& why) {
   shared_.metrics.refused(why.code).add();
-  shared_.offsets.done(record.ticket);
+  if (why.code == Errc::too_large)
+    shared_.offsets.done(record.ticket);
+  else
+    shared_.receipts.settle({.stream = {},
+                             .detector = {},
+                             .reason = std::string(to_string(why.code)) + ": " + why.message,
+                             .letters = {std::move(record.letter)},
+                             .tickets = {record.ticket}});
   std::uint64_t held_back = 0;
   if (!refusal_lines_.allow(held_back)) return;
   service::log_warning(

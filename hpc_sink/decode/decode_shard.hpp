@@ -20,7 +20,10 @@
 #include "hpc_sink/consume/patience_clock.hpp"
 #include "hpc_sink/consume/window_budget.hpp"
 #include "hpc_sink/decode/done_windows.hpp"
+#include "hpc_sink/decode/failed_windows.hpp"
 #include "hpc_sink/decode/window_assembler.hpp"
+#include "hpc_sink/receipt/receipt_stage.hpp"
+#include "hpc_sink/receipt/settled_windows.hpp"
 #include "hpc_sink/sink_metrics.hpp"
 
 namespace ff::sink {
@@ -37,6 +40,9 @@ struct DecodeShared {
   OffsetLedger& offsets;
   WindowBudget& budget;
   DoneWindows& done;
+  const SettledWindows& settled;
+  FailedWindows& failed;
+  ReceiptStage& receipts;
   const PatienceClock& clock;
   SinkMetrics& metrics;
 };
@@ -47,8 +53,9 @@ class DecodeShard {
   DecodeShard(DecodeOptions options, FrameChunkEncoder chunks, DecodeShared shared,
               std::function<bool(FinishedWindow)> emit, std::function<bool()> stopping);
 
-  /// Adds a record; may wait for memory. Its ticket is kept, or given back at once for a duplicate or a
-  /// record that can't be used (logged and counted).
+  /// Adds a record; may wait for memory. Its ticket is kept, or given back for a duplicate. A record of a
+  /// settled window gets its receipt again; one that can't be used is logged, counted and goes to the dead
+  /// letters.
   void add(WindowRecord record);
   /// The stream's end is known: from now on its incomplete windows have `grace` only.
   void series_ended(const StreamKey& stream);
@@ -64,12 +71,14 @@ class DecodeShard {
   };
   using Windows = std::map<WindowKey, OpenWindow>;
 
-  [[nodiscard]] Windows::iterator open(const WindowKey& key, const WindowRecord& record);
+  [[nodiscard]] Windows::iterator open(const WindowKey& key, WindowRecord& record);
   void close(Windows::iterator window, const char* why);
   void close_oldest(const char* why);
+  void receipt_again(const WindowKey& key, WindowRecord& record);
+  void judge_failure(FinishedWindow& window);
   void drop_revoked();
   void report_failures(WindowAssembler& assembler);
-  void refuse(const WindowRecord& record, const Error& why);
+  void refuse(WindowRecord& record, const Error& why);
 
   DecodeOptions options_;
   FrameChunkEncoder chunks_;

@@ -52,6 +52,24 @@ bool DoneWindows::contains(const WindowKey& key) const {
   return stream != streams_.end() && find_range(stream->second, key.window) != stream->second.end();
 }
 
+std::vector<std::pair<std::uint64_t, std::uint64_t>> DoneWindows::gaps(const StreamKey& stream,
+                                                                       std::uint64_t end,
+                                                                       std::size_t ranges_max) const {
+  std::lock_guard lock(mutex_);
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> found;
+  std::uint64_t next = 0;
+  const auto known = streams_.find(stream);
+  if (known != streams_.end()) {
+    for (const auto& [first, past] : known->second) {
+      if (first >= end || found.size() >= ranges_max) break;
+      if (next < first) found.emplace_back(next, first);
+      next = past;
+    }
+  }
+  if (next < end && found.size() < ranges_max) found.emplace_back(next, end);
+  return found;
+}
+
 std::uint64_t DoneWindows::count(const StreamKey& stream) const {
   std::lock_guard lock(mutex_);
   const auto found = streams_.find(stream);

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 #include "hpc_sink/decode/finished_window.hpp"
 
@@ -22,6 +24,11 @@ class DoneWindows {
   /// Its file was given up: the window must be read again.
   void erase(const WindowKey& key);
   [[nodiscard]] bool contains(const WindowKey& key) const;
+  /// The windows below `end` that are not in the set, as ranges (first, one past the last), at most `ranges_max`
+  /// of them.
+  [[nodiscard]] std::vector<std::pair<std::uint64_t, std::uint64_t>> gaps(const StreamKey& stream,
+                                                                          std::uint64_t end,
+                                                                          std::size_t ranges_max) const;
   /// Number of complete windows of the stream.
   [[nodiscard]] std::uint64_t count(const StreamKey& stream) const;
 

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/payload.hpp"
 #include "common/base/uuid.hpp"
 #include "common/wire/records.pb.h"
 #include "hpc_sink/consume/record_ticket.hpp"
@@ -49,6 +50,12 @@ struct DecodedFrame {
   FrameTimes times;
 };
 
+/// An envelope for the dead-letter topic, byte for byte as it came.
+struct DeadLetter {
+  std::string key;  ///< that it had in its own topic
+  Payload envelope;
+};
+
 struct FinishedWindow {
   WindowKey key;
   std::string detector;
@@ -65,6 +72,9 @@ struct FinishedWindow {
   bool reported = false;             ///< its record came
   std::string payload_sha256;        ///< of that record; empty: it says none
   std::string facts;                 ///< a serialised WindowFacts
+  std::string failure;               ///< why a block could not be decoded; "": none failed
+  bool dead = false;                 ///< it failed before, and its records that came again failed too
+  std::vector<DeadLetter> letters;   ///< of a dead window: all its records
   std::uint64_t raw_bytes = 0;       ///< of `frames`, before compression
   RecordTickets tickets;             ///< of all records it was made from
   WindowLease lease;

@@ -34,9 +34,9 @@ struct FrameFate {
 
 /// True when the sink itself did not get what was sent: what comes later may still make it good.
 [[nodiscard]] inline bool may_improve(FrameFate fate) noexcept {
-  const bool at_the_sink = fate.stage == foreframe::wire::STAGE_LOG ||
-                           fate.stage == foreframe::wire::STAGE_DECODE ||
-                           fate.stage == foreframe::wire::STAGE_STORE;
+  const bool at_the_sink =
+      fate.stage == foreframe::wire::STAGE_LOG || fate.stage == foreframe::wire::STAGE_RETENTION ||
+      fate.stage == foreframe::wire::STAGE_DECODE || fate.stage == foreframe::wire::STAGE_STORE;
   return at_the_sink && (fate.state == foreframe::wire::LOST || fate.state == foreframe::wire::DAMAGED);
 }
 

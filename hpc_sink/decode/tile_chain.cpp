@@ -64,11 +64,14 @@ void TileChain::decode(const PlacedBlock& block, const TileOutput& output) {
     output.decoded(window_bits(block.place), bounded);
     return;
   }
+  if (decoded.error().code != Errc::state_mismatch)
+    broken_at_ = block.damaged ? foreframe::wire::STAGE_LOG : foreframe::wire::STAGE_DECODE;
   state_.reset();
-  output.failed(block.group, window_bits(block.place), decoded.error());
+  output.failed(block.group, window_bits(block.place), broken_at_, decoded.error());
 }
 
 Status TileChain::try_decode(const PlacedBlock& block, const TileOutput& output, bool& bounded) {
+  if (block.damaged) return fail(Errc::crc_mismatch, "its bytes changed between agent and sink");
   FF_ASSIGN(const kernels::BlockInfo info, kernels::inspect_block(block.bytes.bytes()));
   FF_TRY(check_place(info, block, tile_));
   bounded = bounded || !info.exact;

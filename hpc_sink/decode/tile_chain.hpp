@@ -18,6 +18,7 @@
 
 #include "common/base/payload.hpp"
 #include "common/base/result.hpp"
+#include "hpc_sink/decode/frame_fate.hpp"
 #include "kernels/codec.hpp"
 
 namespace ff::sink {
@@ -27,6 +28,7 @@ struct PlacedBlock {
   std::uint32_t group = 0;
   kernels::GroupPlace place;
   bool bounded = false;  ///< declared lossy by its envelope
+  bool damaged = false;  ///< its bytes are not those that the agent sent: the envelope's payload CRC differs
   Payload bytes;
 };
 
@@ -36,7 +38,8 @@ struct TileOutput {
   std::function<MutableFrameView(std::uint32_t position)> frame;
   std::function<void(std::uint64_t frames, bool bounded)> decoded;
   std::function<void(const kernels::LossBound&)> bound;  ///< that a block carries, before its `decoded`
-  std::function<void(std::uint32_t group, std::uint64_t frames, const Error& why)> failed;
+  /// `stage`: log for a block that was damaged on the way, and for those that need it; else decode.
+  std::function<void(std::uint32_t group, std::uint64_t frames, Stage stage, const Error& why)> failed;
 };
 
 class TileChain {
@@ -60,7 +63,8 @@ class TileChain {
 
   kernels::Device device_;
   FrameShape tile_;
-  std::optional<kernels::TileState> state_;  ///< empty: only a key block can go on
+  std::optional<kernels::TileState> state_;          ///< empty: only a key block can go on
+  Stage broken_at_ = foreframe::wire::STAGE_DECODE;  ///< of the latest failure
   std::uint32_t next_group_ = 0;
   std::map<std::uint32_t, PlacedBlock> waiting_;
 };

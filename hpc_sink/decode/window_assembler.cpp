@@ -34,13 +34,14 @@ bool state_may_be_sent(int state) noexcept {
          state == pb::LOST || state == pb::NOT_ACQUIRED;
 }
 
-PlacedBlock place_block(const pb::Block& block, Payload bytes) {
+PlacedBlock place_block(const pb::Block& block, const WindowRecord& record) {
   PlacedBlock placed;
   placed.group = block.group();
   placed.place = {static_cast<std::uint8_t>(block.first_frame()),
                   static_cast<std::uint8_t>(block.frame_count()), block.present(), block.key()};
   placed.bounded = !block.bound().empty();
-  placed.bytes = std::move(bytes);
+  placed.damaged = record.payload_damaged;
+  placed.bytes = record.payload;
   return placed;
 }
 
@@ -97,13 +98,14 @@ Result<Intake> WindowAssembler::add(const WindowRecord& record) {
   if (intake == Intake::duplicate) return intake;
   tickets_.push_back(record.ticket);
   note_record(facts_, record.header, record.payload.size(), record.ticket);
+  if (keeps_letters_) letters_.push_back(record.letter);
   return intake;
 }
 
 Intake WindowAssembler::add_block(const WindowRecord& record) {
   const pb::Block& block = record.header.block();
   TileChain& blocks = chain(record.header.epoch(), block.tile());
-  if (!blocks.add(place_block(block, record.payload))) return Intake::duplicate;
+  if (!blocks.add(place_block(block, record))) return Intake::duplicate;
   blocks.advance(output(record.header.epoch(), block.tile()));
   return Intake::taken;
 }
@@ -137,8 +139,11 @@ TileOutput WindowAssembler::output(std::uint64_t epoch, std::uint32_t tile) {
               },
           .bound = [this](const kernels::LossBound& bound) { bounds_.insert(to_string(bound)); },
           .failed =
-              [this, epoch, tile](std::uint32_t group, std::uint64_t frames, const Error& why) {
+              [this, epoch, tile](std::uint32_t group, std::uint64_t frames, Stage stage, const Error& why) {
                 tiles_[tile].failed |= frames;
+                if (stage == pb::STAGE_LOG) tiles_[tile].damaged_in_log |= frames;
+                if (first_failure_.empty())
+                  first_failure_ = std::string(to_string(why.code)) + ": " + why.message;
                 failures_.push_back(
                     {key_.stream.series.to_string() + " stream " + std::to_string(key_.stream.stream) +
                          " window " + std::to_string(key_.window) + " tile " + std::to_string(tile) +
@@ -154,11 +159,21 @@ TileOutput WindowAssembler::output(std::uint64_t epoch, std::uint32_t tile) {
 bool WindowAssembler::complete() const {
   if (windows_.empty() || windows_.rbegin()->first != *epochs_.rbegin()) return false;
   for (const auto& [epoch, window] : windows_) {
-    for (std::uint32_t tile = 0; tile < grid_.count(); ++tile) {
-      const std::uint32_t groups = window.groups_per_tile(static_cast<int>(tile));
-      const auto blocks = chains_.find({epoch, tile});
-      if ((blocks == chains_.end() ? 0 : blocks->second.next_group()) < groups) return false;
-    }
+    if (!blocks_are_here(epoch, window.groups_per_tile())) return false;
+    // What an earlier run of the agent had sent of this window is counted by the run that finished it.
+    for (const auto& earlier : window.earlier())
+      if (!blocks_are_here(earlier.epoch(), earlier.groups_per_tile())) return false;
+  }
+  return true;
+}
+
+// One count per tile; the envelope's check has made sure of that.
+bool WindowAssembler::blocks_are_here(std::uint64_t epoch,
+                                      const google::protobuf::RepeatedField<std::uint32_t>& groups) const {
+  for (std::uint32_t tile = 0; tile < grid_.count(); ++tile) {
+    const auto blocks = chains_.find({epoch, tile});
+    const std::uint32_t here = blocks == chains_.end() ? 0 : blocks->second.next_group();
+    if (here < groups.Get(static_cast<int>(tile))) return false;
   }
   return true;
 }
@@ -178,6 +193,13 @@ std::uint64_t WindowAssembler::failed_frames() const noexcept {
   std::uint64_t failed = 0;
   for (const TileFrames& tile : tiles_) failed |= tile.failed & ~tile.decoded;
   return failed;
+}
+
+// Where a damaged frame was damaged: in the decoder if any of its tiles was.
+Stage WindowAssembler::damage_stage(std::uint32_t position) const noexcept {
+  for (const TileFrames& tile : tiles_)
+    if (((tile.failed & ~tile.decoded & ~tile.damaged_in_log) >> position & 1) != 0) return pb::STAGE_DECODE;
+  return pb::STAGE_LOG;
 }
 
 std::uint32_t WindowAssembler::frame_count() const noexcept {
@@ -255,6 +277,9 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
       .reported = false,
       .payload_sha256 = {},
       .facts = {},
+      .failure = std::move(first_failure_),
+      .dead = false,
+      .letters = std::move(letters_),
       .raw_bytes = 0,
       .tickets = std::move(tickets_),
       .lease = std::move(lease_)};
@@ -264,11 +289,13 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
     if ((whole >> position & 1) != 0)
       fate = make_fate((bounded_ >> position & 1) != 0 ? pb::STORED_BOUNDED : pb::STORED_EXACT);
     else if ((failed >> position & 1) != 0)
-      fate = make_fate(pb::DAMAGED, pb::STAGE_DECODE);
+      fate = make_fate(pb::DAMAGED, damage_stage(position));
     else
       fate = reported_fate(position);
     if (may_improve(fate)) finished.complete = false;
   }
+  if (failed == 0) finished.failure.clear();
+  finished.dead = complete_before && failed != 0 && keeps_letters_;
   collect_frames(chunks, finished);
   collect_facts(finished);
   finished.lease.mark_finished();

@@ -34,6 +34,8 @@ struct WindowRecord {
   wire::EnvelopeHeader header;  ///< holds a block or a window
   Payload payload;
   RecordTicket ticket;
+  DeadLetter letter{};           ///< the whole record as it came
+  bool payload_damaged = false;  ///< the envelope's payload CRC differs; its header is intact
 };
 
 [[nodiscard]] Result<WindowKey> window_key(const wire::EnvelopeHeader& header);
@@ -62,6 +64,10 @@ class WindowAssembler {
   /// index above 63, a state that only a sink may give).
   [[nodiscard]] Result<Intake> add(const WindowRecord& record);
 
+  /// From now on the window's records are kept as they came, for FinishedWindow::letters. Before the first
+  /// add().
+  void keep_letters() noexcept { keeps_letters_ = true; }
+
   /// True when its record is here and every block that the record counts has been decoded or has failed.
   [[nodiscard]] bool complete() const;
   /// Ends the window with what is there: whole frames become chunks, the rest gets its fate.
@@ -74,7 +80,7 @@ class WindowAssembler {
  private:
   using ChainKey = std::pair<std::uint64_t, std::uint32_t>;  // epoch, tile
   struct TileFrames {
-    std::uint64_t decoded = 0, failed = 0;  // bits of window positions
+    std::uint64_t decoded = 0, failed = 0, damaged_in_log = 0;  // bits of window positions
   };
 
   [[nodiscard]] Status check_fits(const WindowRecord& record) const;
@@ -86,6 +92,9 @@ class WindowAssembler {
   void close_chains();
   [[nodiscard]] std::uint64_t whole_frames() const noexcept;
   [[nodiscard]] std::uint64_t failed_frames() const noexcept;
+  [[nodiscard]] bool blocks_are_here(std::uint64_t epoch,
+                                     const google::protobuf::RepeatedField<std::uint32_t>& groups) const;
+  [[nodiscard]] Stage damage_stage(std::uint32_t position) const noexcept;
   [[nodiscard]] std::uint32_t frame_count() const noexcept;
   [[nodiscard]] FrameFate reported_fate(std::uint32_t position) const;
   void collect_frames(const FrameChunkEncoder& chunks, FinishedWindow& finished);
@@ -109,6 +118,9 @@ class WindowAssembler {
   std::vector<std::vector<std::byte>> frames_;   // by window position; empty: nothing decoded
   std::vector<std::vector<std::byte>> scratch_;  // the same, for tiles that are here already
   RecordTickets tickets_;
+  bool keeps_letters_ = false;
+  std::vector<DeadLetter> letters_;
+  std::string first_failure_;
   std::vector<DecodeFailure> failures_;
   foreframe::wire::WindowFacts facts_;
 };

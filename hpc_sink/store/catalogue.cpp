@@ -29,6 +29,7 @@ Result<std::unique_ptr<Catalogue>> Catalogue::open(const std::filesystem::path& 
   std::unique_ptr<Catalogue> catalogue(new Catalogue(database));
   FF_TRY(catalogue->run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
   FF_ASSIGN(catalogue->lacks_pixel_crcs_, prepare_schema(database));
+  FF_TRY(catalogue->make_trouble_tables());
   return catalogue;
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "common/base/result.hpp"
 #include "common/wire/ledger.pb.h"
+#include "hpc_sink/decode/failed_windows.hpp"
 #include "hpc_sink/store/data_file.hpp"
 
 struct sqlite3;
@@ -60,6 +62,14 @@ struct SealRow {
   foreframe::wire::Seal seal{};
 };
 
+/// Records of a topic partition that the log freed before this sink had read them.
+struct LogGapRow {
+  std::string topic;  ///< "blocks", "series"
+  std::int32_t partition = 0;
+  std::int64_t first_offset = 0, next_offset = 0;
+  std::int64_t noticed_utc_ns = 0;
+};
+
 class Catalogue {
  public:
   /// Errors: io_error, disk_full, unsupported_version.
@@ -88,6 +98,13 @@ class Catalogue {
   /// Time, reason and master in one step, so that a series called closed always has its master in place.
   [[nodiscard]] Status set_closed(const SeriesRow& series);
 
+  // What went wrong (catalogue_trouble.cpp).
+  [[nodiscard]] Status note_failed(const WindowKey& key, const FailedRead& read);
+  [[nodiscard]] Status forget_failed(const WindowKey& key);
+  [[nodiscard]] Result<std::map<WindowKey, FailedRead>> failed_windows() const;
+  [[nodiscard]] Status add_log_gap(const LogGapRow& gap);
+  [[nodiscard]] Result<std::vector<LogGapRow>> log_gaps() const;
+
   [[nodiscard]] Result<std::vector<SeriesRow>> series() const;
   [[nodiscard]] Result<std::vector<StreamRow>> streams(const Uuid& series) const;
   [[nodiscard]] Result<std::vector<FileRow>> files(const Uuid& series) const;
@@ -110,6 +127,7 @@ class Catalogue {
 
  private:
   explicit Catalogue(sqlite3* database) noexcept : database_(database) {}
+  [[nodiscard]] Status make_trouble_tables();
   [[nodiscard]] Status merge_window(const StreamKey& stream, const WindowFates& fates);
   [[nodiscard]] Status insert_file(const FileRow& file);
   [[nodiscard]] Status run(const char* sql) const;

@@ -23,6 +23,7 @@ enum class StoreStep {
   file_renamed,
   catalogued,
   sealed,
+  receipt_written,
   committed,
   master_renamed
 };

@@ -34,6 +34,34 @@ bool same_shape(const foreframe::wire::StreamGeometry& a, const foreframe::wire:
   return a.rows() == b.rows() && a.cols() == b.cols() && a.dtype() == b.dtype();
 }
 
+Outcome outcome_of(const FinishedWindow& window, bool complete) {
+  if (complete) return foreframe::wire::Receipt::STORED;
+  return window.dead ? foreframe::wire::Receipt::DEAD_LETTERED
+                     : foreframe::wire::Receipt::OUTCOME_UNSPECIFIED;
+}
+
+// The window's tickets, and its records if they are dead, are the verdict's from now on.
+Verdict take_verdict(FinishedWindow& window, Outcome outcome) {
+  Verdict verdict{.stream = window.key.stream,
+                  .detector = window.detector,
+                  .part = RecordPart::window,
+                  .window = window.key.window,
+                  .outcome = outcome,
+                  .tickets = std::exchange(window.tickets, {})};
+  if (outcome == foreframe::wire::Receipt::DEAD_LETTERED) {
+    verdict.reason = window.failure;
+    verdict.letters = std::exchange(window.letters, {});
+  }
+  return verdict;
+}
+
+std::string why_missed(const FinishedWindow& window) {
+  if (!window.failure.empty()) return "not decodable: " + window.failure;
+  const bool freed = std::ranges::any_of(
+      window.fates, [](FrameFate fate) { return fate.stage == foreframe::wire::STAGE_RETENTION; });
+  return freed ? "freed by the log before it was read" : "window incomplete";
+}
+
 bool same_frames(const DataFileIndex& a, const DataFileIndex& b) {
   return a.frame_numbers == b.frame_numbers && a.pixel_crcs == b.pixel_crcs;
 }
@@ -52,14 +80,17 @@ std::filesystem::path catalogue_path(const std::filesystem::path& store) {
   return store / "catalogue.sqlite";
 }
 
-Result<std::optional<WindowFates>> SeriesStore::known_fates(const WindowKey& key) const {
-  FF_ASSIGN(std::optional<WindowFates> known, catalogue_->window(key));
-  for (const auto& [file_key, open] : files_) {
-    if (std::get<0>(file_key) != key.stream) continue;
-    for (const WindowFates& fates : open.file->index().windows)
-      if (fates.window == key.window) known = known ? merge_fates(*known, fates) : fates;
+// A window that comes again while its first half lies in an open file: that file first, so that what the catalogue
+// says of the window is all there is, and durable.
+Status SeriesStore::finish_files_with(const WindowKey& key) {
+  for (auto next = files_.begin(); next != files_.end();) {
+    const auto entry = next++;
+    if (std::get<0>(entry->first) != key.stream) continue;
+    const auto& windows = entry->second.file->index().windows;
+    if (std::ranges::any_of(windows, [&](const WindowFates& fates) { return fates.window == key.window; }))
+      FF_TRY(finish_file(entry));
   }
-  return known;
+  return {};
 }
 
 void SeriesStore::count_frames(const FinishedWindow& window, bool known, std::uint64_t skip) {
@@ -81,6 +112,11 @@ Status SeriesStore::add(FinishedWindow& window) {
     shared_.done.erase(window.key);  // another sink reads it again
     return {};
   }
+  blame_retention(window);
+  FF_TRY(finish_files_with(window.key));
+  FF_ASSIGN(const std::optional<WindowFates> known, catalogue_->window(window.key));
+  if (known && (known->complete || (window.dead && known->fates == window.fates)))
+    return say_again(window, outcome_of(window, known->complete));
   FF_TRY(meet({.key = window.key.stream, .window_frames = window.window_frames, .geometry = window.geometry},
               window.detector));
   if (!same_shape(geometries_.at(window.key.stream), window.geometry)) {
@@ -90,18 +126,20 @@ Status SeriesStore::add(FinishedWindow& window) {
     shared_.offsets.done(window.tickets);
     return {};
   }
-  FF_ASSIGN(const std::optional<WindowFates> known, known_fates(window.key));
   const std::uint64_t skip = stored_bits(known);
   const bool fresh = std::any_of(window.frames.begin(), window.frames.end(), [&](const DecodedFrame& frame) {
     return (skip >> frame.position & 1) == 0;
   });
+  const WindowFates fates = fates_of(window, skip);
+  const WindowFates merged = known ? merge_fates(*known, fates) : fates;
+  const Outcome outcome = outcome_of(window, merged.complete);
+  FF_TRY(note_missing(window, outcome));
   if (fresh) {
-    FF_TRY(store_frames(window, skip));
+    FF_TRY(store_frames(window, skip, outcome));
   } else {
-    const WindowFates fates = fates_of(window, skip);
     if (!known || adds_to(*known, fates))
       FF_TRY(catalogue_->add_windows(window.key.stream, {fates}, nullptr));
-    shared_.offsets.done(window.tickets);
+    settle(take_verdict(window, outcome));
   }
   count_frames(window, known.has_value(), skip);
   reported_.insert(window.key);
@@ -111,7 +149,49 @@ Status SeriesStore::add(FinishedWindow& window) {
   return {};
 }
 
-Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip) {
+// What can be stored of it is durable already, perhaps in a series that is closed: nothing but the receipt is new.
+Status SeriesStore::say_again(FinishedWindow& window, Outcome outcome) {
+  if (outcome == foreframe::wire::Receipt::DEAD_LETTERED) FF_TRY(note_missing(window, outcome));
+  met_.insert(window.key.stream.series);
+  update_counts();
+  shared_.metrics.records_duplicate.add(static_cast<double>(window.tickets.size()));
+  settle(take_verdict(window, outcome));
+  window.lease = {};
+  return {};
+}
+
+// A window without an outcome is asked for again.
+Status SeriesStore::note_missing(const FinishedWindow& window, Outcome outcome) {
+  auto failed = shared_.failed.find(window.key);
+  if (outcome != foreframe::wire::Receipt::OUTCOME_UNSPECIFIED) {
+    planner_.settled(window.key);
+  } else {
+    planner_.missed(window.key, window.detector, why_missed(window));
+  }
+  if (!failed) return {};
+  if (outcome == foreframe::wire::Receipt::STORED) {
+    shared_.failed.erase(window.key);
+    return catalogue_->forget_failed(window.key);
+  }
+  failed->dead = outcome == foreframe::wire::Receipt::DEAD_LETTERED;
+  shared_.failed.insert(window.key, *failed);
+  return catalogue_->note_failed(window.key, *failed);
+}
+
+// What the verdict is about is durable. Without an outcome its records have been read, but more of them must
+// come before there is a receipt.
+void SeriesStore::settle(Verdict verdict) {
+  if (verdict.outcome == foreframe::wire::Receipt::OUTCOME_UNSPECIFIED)
+    return shared_.offsets.done(verdict.tickets);
+  if (verdict.part == RecordPart::window) {
+    const WindowKey key{verdict.stream, verdict.window};
+    shared_.done.insert(key);
+    shared_.settled.settle(key, verdict.outcome);
+  }
+  shared_.receipts.settle(std::move(verdict));
+}
+
+Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip, Outcome outcome) {
   FF_ASSIGN(const auto entry, file_for(window));
   DataFile& file = *entry->second.file;
   Status written = file.append(window, skip);
@@ -126,7 +206,7 @@ Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip) {
   if (!written.ok() && !file.intact()) return must_begin_again(std::move(written));
   if (!written.ok()) return written;
   OpenFile& open = entry->second;
-  open.tickets.insert(open.tickets.end(), window.tickets.begin(), window.tickets.end());
+  open.verdicts.push_back(take_verdict(window, outcome));
   open.raw_bytes += window.raw_bytes;
   if (file.bytes() >= options_.file_bytes_max || file.frames() >= kDataFileFramesMax)
     return finish_file(entry);
@@ -207,7 +287,7 @@ Status SeriesStore::make_durable(OpenFiles::iterator entry) {
   row.bytes = std::filesystem::file_size(options_.folder / row.name, ignored);
   FF_TRY(catalogue_->add_windows(row.stream, file.index().windows, &row));
   options_.step(StoreStep::catalogued);
-  shared_.offsets.done(open.tickets);
+  for (Verdict& verdict : open.verdicts) settle(std::move(verdict));
   shared_.metrics.files_published.add();
   shared_.metrics.frames_stored.add(static_cast<double>(file.frames()));
   shared_.metrics.stored_bytes.add(static_cast<double>(row.bytes));

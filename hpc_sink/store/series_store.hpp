@@ -3,7 +3,7 @@
 // SeriesStore: everything durable behind one door: data files, catalogue, master files, and the moment at
 // which a record is no longer owed to the log.
 //
-// Data path  decode > [open file > close, fsync, rename > catalogue > tickets given back] > commit
+// Data path  decode > [open file > close, fsync, rename > catalogue > verdict] > receipt > commit
 // A folder per series; per (stream, partition, epoch) at most one open file. What a killed process leaves is
 // either a .part (removed at the next start, read again) or a whole file without its catalogue row (verified
 // and adopted at the next start): frames are neither lost nor doubled.
@@ -25,6 +25,10 @@
 #include "hpc_sink/consume/offset_ledger.hpp"
 #include "hpc_sink/consume/patience_clock.hpp"
 #include "hpc_sink/decode/done_windows.hpp"
+#include "hpc_sink/decode/failed_windows.hpp"
+#include "hpc_sink/receipt/receipt_stage.hpp"
+#include "hpc_sink/receipt/replay_planner.hpp"
+#include "hpc_sink/receipt/settled_windows.hpp"
 #include "hpc_sink/seal/ledger_publisher.hpp"
 #include "hpc_sink/seal/sealer.hpp"
 #include "hpc_sink/sink_metrics.hpp"
@@ -44,7 +48,10 @@ struct StoreOptions {
   std::uint64_t file_bytes_max = 1ull << 30;
   std::chrono::nanoseconds file_max_time = std::chrono::seconds(60);
   std::chrono::nanoseconds grace = std::chrono::seconds(5);  ///< after the series' end, for what is late
+  std::chrono::nanoseconds replay_timeout = std::chrono::seconds(30);  ///< more, for what was asked for again
+  std::chrono::nanoseconds grace_max = std::chrono::minutes(10);     ///< never longer than this after the end
   std::chrono::nanoseconds idle_timeout = std::chrono::minutes(10);  ///< a series without an end
+  ReplayOptions replay;
   MasterOptions master;
   OpenLedgerWriter open_ledger;  ///< empty: seals stay in catalogue and files
   StoreStepHook step = [](StoreStep) {};
@@ -54,6 +61,9 @@ struct StoreOptions {
 struct StoreShared {
   OffsetLedger& offsets;
   DoneWindows& done;
+  SettledWindows& settled;
+  FailedWindows& failed;
+  ReceiptStage& receipts;
   const PatienceClock& clock;
   SinkMetrics& metrics;
 };
@@ -65,6 +75,12 @@ struct SeriesRecord {
   RecordTicket ticket;
 };
 
+/// Records that the log freed before we had read them; the ticket stands for all of them.
+struct LostRecords {
+  transport::LogGap gap;
+  RecordTicket ticket;
+};
+
 [[nodiscard]] std::filesystem::path catalogue_path(const std::filesystem::path& store);
 
 class SeriesStore {
@@ -73,8 +89,10 @@ class SeriesStore {
   /// does not know. Errors: io_error, disk_full, unsupported_version, config_error (the seal key).
   [[nodiscard]] static Result<std::unique_ptr<SeriesStore>> open(StoreOptions options, StoreShared shared);
 
-  /// Puts the record into the catalogue and gives its ticket back. Errors: io_error, disk_full.
+  /// Puts the record into the catalogue and has its receipt written. Errors: io_error, disk_full.
   [[nodiscard]] Status add(const SeriesRecord& record);
+  /// Notes the gap durably. Errors: io_error, disk_full.
+  [[nodiscard]] Status add(const LostRecords& lost);
   /// Writes the window's frames; its tickets are kept until the file is durable. After disk_full nothing of
   /// the window was taken: try again later. After any other error the store must be opened anew.
   [[nodiscard]] Status add(FinishedWindow& window);
@@ -93,7 +111,7 @@ class SeriesStore {
   using FileKey = std::tuple<StreamKey, std::int32_t, std::uint64_t>;  // stream, partition, epoch
   struct OpenFile {
     std::unique_ptr<DataFile> file;
-    RecordTickets tickets;
+    std::vector<Verdict> verdicts;  // of its windows, to be said once it is durable
     std::uint64_t raw_bytes = 0;
     std::int64_t opened_ns = 0;  // monotonic
   };
@@ -101,16 +119,19 @@ class SeriesStore {
   struct OpenStream {
     std::uint32_t window_frames = 0;
     bool ended = false;
-    std::uint64_t windows_expected = 0;
+    std::uint64_t windows_expected = 0, frames_expected = 0;
+    std::uint32_t partition_count = 0, partition_base = 0;
   };
   struct OpenSeries {
     std::string detector;
     std::map<std::uint32_t, OpenStream> streams;
     std::set<std::uint32_t> announced;  // streams that a start record names
     std::int64_t last_activity_ns = 0;  // PatienceClock
+    std::int64_t ended_ns = 0;          // PatienceClock, when the latest end was met
   };
 
-  SeriesStore(StoreOptions options, StoreShared shared) : options_(std::move(options)), shared_(shared) {}
+  SeriesStore(StoreOptions options, StoreShared shared)
+      : options_(std::move(options)), shared_(shared), planner_(options_.replay, reported_) {}
 
   // recovery
   [[nodiscard]] Status recover();
@@ -121,8 +142,11 @@ class SeriesStore {
 
   // windows and files
   [[nodiscard]] Status meet(const StreamRow& stream, const std::string& detector);
-  [[nodiscard]] Result<std::optional<WindowFates>> known_fates(const WindowKey& key) const;
-  [[nodiscard]] Status store_frames(FinishedWindow& window, std::uint64_t skip);
+  [[nodiscard]] Status finish_files_with(const WindowKey& key);
+  [[nodiscard]] Status say_again(FinishedWindow& window, Outcome outcome);
+  void settle(Verdict verdict);
+  [[nodiscard]] Status note_missing(const FinishedWindow& window, Outcome outcome);
+  [[nodiscard]] Status store_frames(FinishedWindow& window, std::uint64_t skip, Outcome outcome);
   [[nodiscard]] Result<OpenFiles::iterator> file_for(const FinishedWindow& window);
   [[nodiscard]] Result<DataFileHead> next_head(const FinishedWindow& window) const;
   [[nodiscard]] Status finish_file(OpenFiles::iterator entry);
@@ -131,9 +155,18 @@ class SeriesStore {
   void abandon_file(OpenFiles::iterator entry);
   void count_frames(const FinishedWindow& window, bool known, std::uint64_t skip);
 
+  // what the log freed
+  [[nodiscard]] bool overtaken(const Uuid& series, std::optional<std::int32_t> partition) const;
+  [[nodiscard]] bool window_overtaken(const Uuid& series, const OpenStream& stream,
+                                      std::uint64_t window) const;
+  void blame_retention(FinishedWindow& window) const;
+  [[nodiscard]] Status settle_overtaken(const StreamKey& key, const OpenStream& stream);
+
   // series
   void note_start(OpenSeries& series, const foreframe::wire::SeriesStart& start);
-  void note_end(OpenSeries& series, std::uint32_t stream, const foreframe::wire::SeriesEnd& end);
+  void plan_never_seen();
+  void load_windows(OpenSeries& series, const StreamKey& stream, const std::vector<WindowFates>& windows);
+  void note_end(OpenSeries& series, const wire::EnvelopeHeader& header);
   [[nodiscard]] std::string close_reason(const Uuid& uid, const OpenSeries& series) const;
   [[nodiscard]] Status close_series(const Uuid& uid, const std::string& reason);
   [[nodiscard]] Status write_master_of(SeriesRow& series, const SeriesLedger& ledger,
@@ -150,6 +183,8 @@ class SeriesStore {
   std::map<Uuid, OpenSeries> series_;
   std::map<StreamKey, foreframe::wire::StreamGeometry> geometries_;
   DoneWindows reported_;  // windows of open series that have a fate, complete or not
+  ReplayPlanner planner_;
+  std::vector<LogGapRow> gaps_;  // of the blocks topic
   std::set<Uuid> met_;
   std::atomic<std::uint64_t> series_open_{0}, series_met_{0};
 };

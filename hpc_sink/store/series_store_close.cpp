@@ -9,6 +9,17 @@
 #include "hpc_sink/store/series_store.hpp"
 
 namespace ff::sink {
+namespace {
+
+Verdict verdict_of(const SeriesRecord& record) {
+  return {.stream = {Uuid::from_bytes(as_bytes(record.header.series_uid())).value(), record.header.stream()},
+          .detector = record.header.detector(),
+          .part = record.header.has_series_start() ? RecordPart::series_start : RecordPart::series_end,
+          .outcome = foreframe::wire::Receipt::STORED,
+          .tickets = {record.ticket}};
+}
+
+}  // namespace
 
 void SeriesStore::update_counts() {
   series_open_.store(series_.size());
@@ -36,9 +47,14 @@ void SeriesStore::note_start(OpenSeries& series, const foreframe::wire::SeriesSt
   series.announced.insert(start.streams().begin(), start.streams().end());
 }
 
-void SeriesStore::note_end(OpenSeries& series, std::uint32_t stream, const foreframe::wire::SeriesEnd& end) {
-  series.streams[stream].ended = true;
-  series.streams[stream].windows_expected = end.windows();
+void SeriesStore::note_end(OpenSeries& series, const wire::EnvelopeHeader& header) {
+  OpenStream& stream = series.streams[header.stream()];
+  stream.ended = true;
+  stream.windows_expected = header.series_end().windows();
+  stream.frames_expected = header.series_end().frames_expected();
+  stream.partition_count = header.partition_count();
+  stream.partition_base = header.partition_base();
+  series.ended_ns = shared_.clock.now_ns();
 }
 
 Status SeriesStore::add(const SeriesRecord& record) {
@@ -56,7 +72,7 @@ Status SeriesStore::add(const SeriesRecord& record) {
     met_.insert(uid);
     update_counts();
     shared_.metrics.records_duplicate.add();
-    shared_.offsets.done(record.ticket);
+    settle(verdict_of(record));
     return {};
   }
   FF_TRY(meet(row, record.header.detector()));
@@ -68,15 +84,16 @@ Status SeriesStore::add(const SeriesRecord& record) {
     note_start(series, record.header.series_start());
   } else {
     FF_TRY(catalogue_->add_end(key, bytes, record.header.epoch()));
-    note_end(series, key.stream, record.header.series_end());
+    note_end(series, record.header);
   }
-  shared_.offsets.done(record.ticket);
+  settle(verdict_of(record));
   return {};
 }
 
 // Why the series is over, or "".
 std::string SeriesStore::close_reason(const Uuid& uid, const OpenSeries& series) const {
-  const std::int64_t waited_ns = shared_.clock.now_ns() - series.last_activity_ns;
+  const std::int64_t now_ns = shared_.clock.now_ns(), waited_ns = now_ns - series.last_activity_ns;
+  const bool misses = planner_.misses(uid);
   bool all_ended = !series.streams.empty(), all_reported = true;
   for (const std::uint32_t stream : series.announced)
     all_ended = all_ended && series.streams.contains(stream);
@@ -84,8 +101,11 @@ std::string SeriesStore::close_reason(const Uuid& uid, const OpenSeries& series)
     all_ended = all_ended && state.ended;
     all_reported = all_reported && reported_.count({uid, stream}) >= state.windows_expected;
   }
-  if (all_ended && all_reported && !series.announced.empty()) return "complete";
-  if (all_ended && waited_ns > options_.grace.count()) return "grace over";
+  if (all_ended && all_reported && !misses && !series.announced.empty()) return "complete";
+  // What was asked for again gets its time to arrive; as long as some of it does, it gets it anew.
+  const std::int64_t patience_ns = options_.grace.count() + (misses ? options_.replay_timeout.count() : 0);
+  if (all_ended && (waited_ns > patience_ns || now_ns - series.ended_ns > options_.grace_max.count()))
+    return "grace over";
   if (waited_ns > options_.idle_timeout.count()) return "idle";
   return "";
 }
@@ -94,18 +114,33 @@ Status SeriesStore::tick() {
   const std::int64_t now_ns = monotonic_now_ns();
   for (auto next = files_.begin(); next != files_.end();) {
     const auto entry = next++;
-    const RecordTickets& tickets = entry->second.tickets;
-    if (!tickets.empty() && !shared_.offsets.valid(tickets.front()))
+    const std::vector<Verdict>& verdicts = entry->second.verdicts;
+    if (!verdicts.empty() && !verdicts.front().tickets.empty() &&
+        !shared_.offsets.valid(verdicts.front().tickets.front()))
       abandon_file(entry);
     else if (now_ns - entry->second.opened_ns > options_.file_max_time.count())
       FF_TRY(finish_file(entry));
   }
+  plan_never_seen();
   std::vector<std::pair<Uuid, std::string>> over;
   for (const auto& [uid, series] : series_)
     if (std::string reason = close_reason(uid, series); !reason.empty())
       over.emplace_back(uid, std::move(reason));
   for (const auto& [uid, reason] : over) FF_TRY(close_series(uid, reason));
+  for (ReplayAsk& ask : planner_.due(shared_.clock.now_ns())) shared_.receipts.ask(std::move(ask));
   return publisher_->tick();
+}
+
+// The end record says how many windows there are; those of which nothing came are only known by that.
+void SeriesStore::plan_never_seen() {
+  for (const auto& [uid, series] : series_) {
+    if (shared_.clock.now_ns() - series.last_activity_ns <= options_.grace.count()) continue;
+    for (const auto& [stream, state] : series.streams)
+      if (state.ended)
+        planner_.never_seen(
+            {uid, stream}, series.detector, state.windows_expected,
+            overtaken(uid, std::nullopt) ? "freed by the log before it was read" : "window never came");
+  }
 }
 
 Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
@@ -113,6 +148,7 @@ Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
     const auto entry = next++;
     if (std::get<0>(entry->first).series == uid) FF_TRY(finish_file(entry));
   }
+  for (const auto& [stream, state] : series_.at(uid).streams) FF_TRY(settle_overtaken({uid, stream}, state));
   FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
   const auto row = std::find_if(rows.begin(), rows.end(), [&](const SeriesRow& r) { return r.uid == uid; });
   if (row == rows.end())
@@ -125,6 +161,7 @@ Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
   FF_TRY(catalogue_->set_closed(closed));
   publisher_->look_again();
   series_.erase(uid);
+  planner_.forget(uid);
   update_counts();
   return {};
 }

@@ -32,6 +32,11 @@ Status SeriesStore::recover() {
       FF_TRY(recover_folder(entry.path()));
   }
   if (code) return fail(Errc::io_error, "reading " + options_.folder.string() + ": " + code.message());
+  FF_ASSIGN(gaps_, catalogue_->log_gaps());
+  std::erase_if(gaps_,
+                [](const LogGapRow& gap) { return gap.topic != topic_word(transport::Topic::blocks); });
+  FF_ASSIGN(const auto failed, catalogue_->failed_windows());
+  for (const auto& [key, read] : failed) shared_.failed.insert(key, read);
   FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
   if (catalogue_->lacks_pixel_crcs()) FF_TRY(take_pixel_crcs(rows));
   for (const SeriesRow& row : rows)
@@ -118,15 +123,28 @@ Status SeriesStore::load_series(const SeriesRow& row) {
     wire::EnvelopeHeader header;
     if (!stream.start_header.empty() && header.ParseFromString(stream.start_header))
       note_start(series, header.series_start());
-    if (!stream.end_header.empty() && header.ParseFromString(stream.end_header))
-      note_end(series, stream.key.stream, header.series_end());
+    if (!stream.end_header.empty() && header.ParseFromString(stream.end_header)) note_end(series, header);
     FF_ASSIGN(const std::vector<WindowFates> windows, catalogue_->windows(stream.key));
-    for (const WindowFates& window : windows) {
-      reported_.insert({stream.key, window.window});
-      if (window.complete) shared_.done.insert({stream.key, window.window});
-    }
+    load_windows(series, stream.key, windows);
   }
   return {};
+}
+
+// A window is whole, dead, or missed and asked for again. Dead letters are written after their window was noted,
+// perhaps not all of them: a dead window whose records come to a new process is decoded again, and fails again.
+void SeriesStore::load_windows(OpenSeries& series, const StreamKey& stream,
+                               const std::vector<WindowFates>& windows) {
+  for (const WindowFates& window : windows) {
+    const WindowKey key{stream, window.window};
+    reported_.insert(key);
+    const auto failed = shared_.failed.find(key);
+    if (window.complete) {
+      shared_.done.insert(key);
+      shared_.settled.settle(key, foreframe::wire::Receipt::STORED);
+    } else if (!failed || !failed->dead) {
+      planner_.missed(key, series.detector, "window incomplete");
+    }
+  }
 }
 
 }  // namespace ff::sink

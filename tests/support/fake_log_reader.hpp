@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// FakeLogReader: a log in memory, in any order and with any repeats a test wants; commits go to memory or to
-// a file, so that a test can kill the process between two steps and go on.
+// FakeLogReader and FakeLogWriter: a log in memory, in any order and with any repeats a test wants; commits and
+// what is written go to memory or to files, so that a test can kill the process between two steps and go on.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "common/transport/log.hpp"
+#include "common/wire/control_record.hpp"
 
 namespace ff::test {
 
@@ -23,8 +27,26 @@ class FakeLog {
  public:
   /// Appends to the partition; offsets count from 0.
   void append(transport::Topic topic, std::int32_t partition, std::string key, Payload value);
-  /// Keeps commits in `path` (one line per partition) instead of in memory.
+  /// Keeps commits in `path` (one line per partition) instead of in memory, and what is written in
+  /// `path`.written.
   void keep_commits_in(std::filesystem::path path) { commit_path_ = std::move(path); }
+
+  /// Retention: what lies before `next_offset` of the partition is gone; readers that have not read it are told.
+  void free_below(transport::Topic topic, std::int32_t partition, std::int64_t next_offset) {
+    const std::lock_guard lock(records_mutex_);
+    freed_[{topic, partition}] = next_offset;
+  }
+
+  /// A writer for receipts and dead letters; null while the log is away.
+  [[nodiscard]] std::unique_ptr<transport::LogWriter> open_writer(Error& why);
+  /// Why writes fail from now on: not_found (no writer can be opened), disk_full (produce refuses),
+  /// timed_out (the delivery report says no); nothing: they succeed.
+  void fail_writes(std::optional<Errc> why) { write_fault_ = static_cast<int>(why.value_or(Errc::stopped)); }
+  /// Records produced so far, by this process and those before it.
+  [[nodiscard]] std::vector<transport::LogRecord> written() const;
+  [[nodiscard]] std::vector<wire::ReceiptRecord> written_receipts() const;
+  /// Called (by the writer's thread) with each receipt record that is written: a test's own agent.
+  std::function<void(const wire::ReceiptRecord&)> on_receipt_record;
 
   using PartitionKey = std::pair<transport::Topic, std::int32_t>;
   [[nodiscard]] std::int64_t committed(transport::Topic topic, std::int32_t partition) const;
@@ -32,10 +54,20 @@ class FakeLog {
 
  private:
   friend class FakeLogReader;
+  friend class FakeLogWriter;
+  void write(transport::LogRecord record);
+  [[nodiscard]] std::optional<Errc> write_fault() const {
+    const auto fault = static_cast<Errc>(write_fault_.load());
+    return fault == Errc::stopped ? std::nullopt : std::optional(fault);
+  }
   [[nodiscard]] std::map<PartitionKey, std::int64_t> load_commits() const;
   void commit(const PartitionKey& key, std::int64_t next_offset);
 
-  std::map<PartitionKey, std::vector<transport::LogRecord>> partitions_;
+  mutable std::mutex records_mutex_;
+  std::map<PartitionKey, std::deque<transport::LogRecord>> partitions_;
+  std::map<PartitionKey, std::int64_t> freed_;
+  std::vector<transport::LogRecord> written_;
+  std::atomic<int> write_fault_{static_cast<int>(Errc::stopped)};
   mutable std::mutex commits_mutex_;
   std::map<PartitionKey, std::int64_t> commits_;
   std::filesystem::path commit_path_;
@@ -53,9 +85,29 @@ class FakeLogReader final : public transport::LogReader {
   [[nodiscard]] std::string trouble() const override { return {}; }
 
  private:
+  [[nodiscard]] bool skip_freed(const FakeLog::PartitionKey& key, std::int64_t& next);
+  [[nodiscard]] std::size_t end_of(const FakeLog::PartitionKey& key) const;
+
   std::shared_ptr<FakeLog> log_;
   std::map<FakeLog::PartitionKey, std::int64_t> next_;
   std::size_t turn_ = 0;
+};
+
+/// Delivers at the next poll().
+class FakeLogWriter final : public transport::LogWriter {
+ public:
+  explicit FakeLogWriter(FakeLog& log) : log_(log) {}
+
+  [[nodiscard]] Status produce(transport::Topic topic, std::uint32_t partition, std::string_view key,
+                               Payload value, Delivered delivered) override;
+  void poll(std::chrono::nanoseconds timeout) override;
+  [[nodiscard]] Status flush(std::chrono::nanoseconds timeout) override;
+  [[nodiscard]] Result<std::uint32_t> partition_count(transport::Topic) override { return 2u; }
+  [[nodiscard]] std::string trouble() const override { return {}; }
+
+ private:
+  FakeLog& log_;
+  std::deque<std::pair<transport::LogRecord, Delivered>> waiting_;
 };
 
 }  // namespace ff::test

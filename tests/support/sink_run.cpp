@@ -28,6 +28,8 @@ sink::SinkConfig quick_config(const std::filesystem::path& store) {
   config.exit_when_closed = true;
   config.window_timeout = std::chrono::milliseconds(300);
   config.grace = std::chrono::milliseconds(150);
+  config.replay_timeout = std::chrono::milliseconds(400);
+  config.replay_pause = std::chrono::milliseconds(100);
   config.series_idle_timeout = std::chrono::seconds(2);
   config.retry_max = std::chrono::milliseconds(200);
   config.memory_max_bytes = 64u << 20;
@@ -45,6 +47,7 @@ SinkOutcome run_over(const std::shared_ptr<FakeLog>& log, const sink::SinkConfig
                               .health = health,
                               .open_log = [&](Error&) { return std::make_unique<FakeLogReader>(log); },
                               .open_ledger = std::move(open_ledger),
+                              .open_receipts = [&](Error& why) { return log->open_writer(why); },
                               .progress = [] {},
                               .ready = [] {},
                               .step = std::move(step)});

@@ -28,6 +28,7 @@ int decode_command(int argc, char** argv);
 int encode_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
 int ledger_command(int argc, char** argv);
+int dead_command(int argc, char** argv);
 int replay_command(int argc, char** argv);
 int verify_command(int argc, char** argv);
 int why_command(int argc, char** argv);

@@ -149,6 +149,46 @@ TEST_CASE("blocks of two epochs of one agent make one window", "[sink][decode]")
   check_pixels(before, finished);
 }
 
+TEST_CASE("a window is complete when the blocks of earlier runs, which its record counts, are here too",
+          "[sink][decode]") {
+  const CodedSeries before = test::make_coded_series({.frames = 8, .epoch = 1});
+  auto options = before.options;
+  options.epoch = 2;
+  const CodedSeries after = test::make_coded_series(options);
+  const auto earlier = records_of_window(before, 0), later = records_of_window(after, 0);
+  // The first run left tile 0 and 1 in its spool; the second sent the other tiles and the window's record.
+  WindowRecord record;
+  Bench bench;
+  for (const auto& sealed : later)
+    if (sealed.header.has_window()) record = bench.parse(sealed);
+  auto& window = *record.header.mutable_window();
+  const std::uint32_t groups = window.groups_per_tile(0);
+  auto& run = *window.add_earlier();
+  run.set_epoch(1);
+  for (int tile = 0; tile < window.groups_per_tile_size(); ++tile) {
+    run.add_groups_per_tile(tile < 2 ? groups : 0);
+    if (tile < 2) window.set_groups_per_tile(tile, 0);
+  }
+  WindowAssembler assembler = bench.assembler(later.front().header);
+  REQUIRE(assembler.add(record).ok());
+  for (const auto& sealed : later)
+    if (sealed.header.has_block() && sealed.header.block().tile() >= 2)
+      REQUIRE(assembler.add(bench.parse(sealed)).ok());
+  for (const auto& sealed : earlier) {
+    CHECK_FALSE(assembler.complete());
+    if (sealed.header.has_block() && sealed.header.block().tile() < 2)
+      REQUIRE(assembler.add(bench.parse(sealed)).ok());
+    if (sealed.header.has_block() && sealed.header.block().tile() == 1 &&
+        sealed.header.block().group() + 1 == groups)
+      break;
+  }
+  CHECK(assembler.complete());
+  const FinishedWindow finished = assembler.finish(bench.chunks);
+  CHECK(finished.complete);
+  CHECK(finished.frames.size() == 8);
+  check_pixels(before, finished);
+}
+
 TEST_CASE("records that contradict their window are refused", "[sink][decode]") {
   const CodedSeries series = test::make_coded_series({.frames = 8});
   Bench bench;
