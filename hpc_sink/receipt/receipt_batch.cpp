@@ -19,7 +19,7 @@ constexpr const char* kSoftware = "foreframe " FF_VERSION;
 void add_range(pb::RecordSet& records, std::uint64_t first, std::uint64_t end) {
   auto& range = *records.add_windows();
   range.set_first(first);
-  range.set_count(end - first);
+  range.set_count(std::min(end - first, wire::kWindowsPerRangeMax));
 }
 
 void add_windows(pb::RecordSet& records, const std::set<std::uint64_t>& windows) {

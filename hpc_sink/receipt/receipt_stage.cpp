@@ -18,6 +18,7 @@ using std::chrono::milliseconds;
 using std::chrono::nanoseconds;
 
 constexpr std::size_t kQueueTasks = 4096, kBatchVerdicts = 4096, kInFlightMax = 256;
+constexpr std::uint64_t kLetterBytesMax = 64u << 20;
 constexpr std::int64_t kBatchNs = 20'000'000;
 constexpr nanoseconds kTurn = milliseconds(10), kRoomPoll = milliseconds(50);
 constexpr nanoseconds kPauseMin = milliseconds(100), kPauseMax = std::chrono::seconds(10);
@@ -38,6 +39,13 @@ ReceiptStage::ReceiptStage(ReceiptSender sender, ReceiptSurroundings around)
 ReceiptStage::~ReceiptStage() { static_cast<void>(drain(nanoseconds(0))); }
 
 void ReceiptStage::settle(Verdict verdict) {
+  std::uint64_t bytes = 0;
+  for (const DeadLetter& letter : verdict.letters) bytes += letter.envelope.size();
+  while (bytes > 0 && letter_bytes_ > 0 && letter_bytes_ + bytes > kLetterBytesMax) {
+    if (around_.stopping()) return;
+    std::this_thread::sleep_for(kTurn);
+  }
+  letter_bytes_ += bytes;
   Task task = std::move(verdict);
   while (!queue_.push_for(task, kRoomPoll))
     if (around_.stopping()) return;
@@ -185,6 +193,7 @@ void ReceiptStage::delivered(const std::shared_ptr<Outgoing>& out) {
   trouble_.clear();
   if (out->group) {
     around_.metrics.dead_letters.add();
+    letter_bytes_ -= out->value.size();
     if (--out->group->outstanding == 0) take(std::move(out->group->verdict));
     return;
   }

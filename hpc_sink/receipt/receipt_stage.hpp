@@ -6,7 +6,7 @@
 // Dead letters go out first, their receipt after the log has all of them. What the log refuses or loses is
 // said again, with a growing pause, for as long as it takes: meanwhile the queue fills, the store waits, and
 // nothing is committed. Whatever was not said when the process ends is read again by the next one, found
-// done, and said then.
+// done, and said then. Memory: 4096 verdicts, and dead letters of 64 MiB (or one that is larger).
 // Not here   which records are done (store), when to ask for missing ones (replay_planner.hpp).
 // settle() and ask() from any thread; the log's writer belongs to this stage's own thread.
 #pragma once
@@ -91,6 +91,7 @@ class ReceiptStage {
   ReceiptSurroundings around_;
   BoundedQueue<Task> queue_;
   std::atomic<std::int64_t> deadline_ns_{INT64_MAX};  // monotonic; when draining ends
+  std::atomic<std::uint64_t> letter_bytes_{0};        // taken over and not yet in the log
 
   // the thread's own
   std::unique_ptr<transport::LogWriter> writer_;
