@@ -85,8 +85,13 @@ void TaskChains::submit(std::size_t chain, TaskPool::Task task) {
 
 void TaskChains::start(std::size_t chain, TaskPool::Task task) {
   pool_.submit([this, chain, task = std::move(task)](std::size_t worker) {
+    // Also when the task throws (no memory): a chain that never ends would be waited for for ever.
+    const struct GoOn {
+      TaskChains& chains;
+      std::size_t chain;
+      ~GoOn() { chains.go_on(chain); }
+    } go_on_after{*this, chain};
     task(worker);
-    go_on(chain);
   });
 }
 

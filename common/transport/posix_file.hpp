@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Files as the segment log needs them: descriptors that close themselves, whole reads and writes, locks,
-// and errors that name the file. Private to common/transport.
+// and errors that name the file.
 #pragma once
 
 #include <cstdint>

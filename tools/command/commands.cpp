@@ -15,6 +15,7 @@ std::span<const Command> commands() noexcept {
       {"ledger", "what became of every frame: stored, damaged, lost and where; seals", &ledger_command},
       {"why", "where a frame is, or where and why it ended", &why_command},
       {"dead", "records that no sink can decode, and why", &dead_command},
+      {"drill", "break one thing on a live installation and see every frame come through", &drill_command},
       {"bench", "sizes and speeds of the codec beside other codecs", &bench_command},
       {"convert", "copy a recording into another format", &convert_command},
   };

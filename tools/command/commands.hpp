@@ -5,7 +5,7 @@
 // A command gets the arguments after `foreframe`, its own name first, and returns the process's exit code.
 // To add one: write its file, declare it here, put one line into commands.cpp.
 //
-// Exit codes, the same for all (sysexits.h): 0 done, 1 a promise is broken (verify), 64 wrong arguments, 65 bad data in an input, 66 an
+// Exit codes, the same for all (sysexits.h): 0 done, 1 a promise is broken (verify, drill), 64 wrong arguments, 65 bad data in an input, 66 an
 // input is not there, 69 nobody at the other end, 70 our own fault, 73 the output can't be created,
 // 74 input/output failed, 75 not yet (a series that is not sealed), 78 configuration.
 #pragma once
@@ -25,6 +25,7 @@ struct Command {
 int bench_command(int argc, char** argv);
 int convert_command(int argc, char** argv);
 int decode_command(int argc, char** argv);
+int drill_command(int argc, char** argv);
 int encode_command(int argc, char** argv);
 int inspect_command(int argc, char** argv);
 int ledger_command(int argc, char** argv);

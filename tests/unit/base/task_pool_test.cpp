@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <new>
 
 #include <catch2/catch.hpp>
 
@@ -78,4 +79,15 @@ TEST_CASE("a pool that ends drops what nobody has begun", "[task_pool]") {
   }
   CHECK(ran.load() == 0);
   CHECK(usable_cores() >= 1);
+}
+
+TEST_CASE("a task that throws ends its own chain's turn, not the wait for all of them", "[task_pool]") {
+  TaskPool pool(1);  // the waiting thread works itself, so that the exception comes to it
+  int later = 0;
+  TaskChains chains(pool, 1);
+  chains.submit(0, [](std::size_t) { throw std::bad_alloc(); });
+  chains.submit(0, [&](std::size_t) { ++later; });
+  CHECK_THROWS_AS(chains.drain(), std::bad_alloc);
+  chains.drain();
+  CHECK(later == 1);
 }
