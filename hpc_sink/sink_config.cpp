@@ -132,6 +132,7 @@ Result<transport::LogOptions> SinkConfig::log_options() const {
   options.url = log_url;
   options.topic_prefix = log_topic_prefix;
   options.record_bytes_max = log_record_bytes_max;
+  options.member = sink_name;
   for (const std::string& entry : log_kafka) {
     const std::size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0)

@@ -155,6 +155,7 @@ Status SinkPath::consume() {
     const std::int64_t began_ns = monotonic_now_ns();
     auto record = reader_->poll(kPoll);
     if (reader_->caught_up()) clock_.advance(monotonic_now_ns() - began_ns);
+    if (!record.ok() && record.error().code == Errc::refused) return record.error();  // another has our name
     if (!record.ok())
       poll_trouble(record.error());
     else if (*record)

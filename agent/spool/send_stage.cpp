@@ -307,9 +307,23 @@ Status SendStage::commit_if_due(bool now) {
   const std::uint64_t unsent = outstanding();
   metrics_.spool_records.set(static_cast<double>(unsent));
   waits_.unsent.store(unsent, std::memory_order_relaxed);
-  if (cursor_ != committed_) FF_TRY(spool_->commit(cursor_));
-  committed_ = cursor_;
-  return keeper_ ? keeper_->commit(cursor_) : free_->commit(cursor_);
+  return commit_cursors();
+}
+
+/// A full disk keeps the cursors where they were: after a crash some records go twice. It is no reason to stop.
+Status SendStage::commit_cursors() {
+  Status moved = cursor_ != committed_ ? spool_->commit(cursor_) : Status{};
+  if (moved.ok()) {
+    committed_ = cursor_;
+    moved = keeper_ ? keeper_->commit(cursor_) : free_->commit(cursor_);
+  }
+  const bool disk_full = !moved.ok() && moved.error().code == Errc::disk_full;
+  if (disk_full != cursors_stuck_) {
+    cursors_stuck_ = disk_full;
+    health_.set_trouble("spool cursors", disk_full ? moved.error().message : "");
+    if (disk_full) service::log_error("the spool's cursors can't be moved", {{"why", moved.error().message}});
+  }
+  return disk_full ? Status{} : moved;
 }
 
 }  // namespace ff::agent

@@ -79,6 +79,7 @@ class SendStage {
   enum class Sent { yes, not_now, unreadable };
   [[nodiscard]] Sent send_record(const transport::SegmentRecord& record, bool again);
   [[nodiscard]] Status commit_if_due(bool now);
+  [[nodiscard]] Status commit_cursors();
 
   std::unique_ptr<transport::SegmentReader> spool_;
   std::unique_ptr<transport::LinkSender> link_;
@@ -96,6 +97,7 @@ class SendStage {
   std::map<std::uint64_t, std::uint64_t> gaps_;  ///< beyond cursor_: first and end of what can't be read
   std::set<std::tuple<std::string, std::string, std::uint32_t>> heard_, unheard_;  ///< uid, detector, stream
   std::int64_t committed_ns_ = 0;
+  bool cursors_stuck_ = false;                    ///< the disk was full at the last try
   std::uint64_t sent_end_ = 0;                    ///< one past the last record that was ever sent in this run
   std::optional<transport::SegmentRecord> next_;  ///< read, waits for credit
   std::optional<transport::SegmentRecord> again_;  ///< the same, of records that the log had

@@ -114,6 +114,7 @@ KafkaSettings consumer_settings(const std::string& brokers, const std::string& g
           {"auto.offset.reset", "error"},  // a gap must be seen, not jumped over
           {"partition.assignment.strategy", "cooperative-sticky"},
           {"enable.partition.eof", "true"},
+          {"check.crcs", "true"},  // what changed on the way is asked for again, not called undecodable
           {"allow.auto.create.topics", "false"},
           {"topic.metadata.refresh.interval.ms", "2000"},  // finds topics that are made later
           {"socket.timeout.ms", "10000"},                  // a frozen broker is left after so long
@@ -399,6 +400,12 @@ Result<std::optional<LogRecord>> KafkaReader::take_error(const rd_kafka_message_
       return fail(Errc::refused,
                   "kafka: this reader is out of its group for good: another one has taken its name \"" +
                       options_.member + "\" (" + rd_kafka_message_errstr(&message) + ")");
+    case RD_KAFKA_RESP_ERR__BAD_MSG:
+      // librdkafka goes on behind it; who misses the records asks for them again.
+      return fail(Errc::crc_mismatch, "kafka: records of " + topic + " partition " +
+                                          std::to_string(message.partition) + " near offset " +
+                                          std::to_string(message.offset) + " came damaged (" +
+                                          rd_kafka_message_errstr(&message) + ")");
     case RD_KAFKA_RESP_ERR__MAX_POLL_EXCEEDED:
       return fail(Errc::disconnected, "kafka: this reader was silent too long and lost its partitions");
     default:

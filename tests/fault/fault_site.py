@@ -25,7 +25,8 @@ BROKER = [sys.executable, str(ROOT / "tools" / "kafka" / "broker")]
 DAEMONS = ("collector", "sink", "agent")
 SETTINGS = {
     "agent": {"series.idle_timeout": "20 s", "receipt.timeout": "5 s"},
-    "sink": {"file.max_time": "500 ms", "store.window_timeout": "5 s", "store.grace": "10 s", "store.retry_max": "1 s"},
+    "sink": {"file.max_time": "500 ms", "store.window_timeout": "5 s", "store.grace": "10 s", "store.grace_max": "30 s",
+             "replay.timeout": "5 s", "replay.pause": "2 s", "store.retry_max": "1 s"},
     "collector": {"log.delivery_timeout": "10 s"},
 }
 

@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT / "tools" / "python")]
 from path_runner import PathRunner  # noqa: E402
 
 DAEMONS = ("agent", "collector", "sink")
-SETTINGS = {"agent": {"pool.max_wait": "0 ns"}, "sink": {"file.max_time": "2 s"}}
+SETTINGS = {"sink": {"file.max_time": "2 s"}}
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 TICKS = os.sysconf("SC_CLK_TCK")
 GROWTH_ALLOWED = 24 << 20  # of the median between two quarters of a run; allocators breathe
@@ -61,7 +61,7 @@ def processor_seconds(pid: int) -> float:
 def stream(path: PathRunner, options: argparse.Namespace, rate: float, seconds: float, series: int) -> tuple[dict, dict]:
     """One series at `rate`: the detector's report and its ledger."""
     frames = max(int(rate * seconds), 32)
-    report = path.replay(options.source, "--rate", f"{rate:g}", "--frames", str(frames), "--preload", "--drop-when-full", "--send-queue", "200",
+    report = path.replay(options.source, "--rate", f"{rate:g}", "--frames", str(frames), "--preload", "--drop-when-full", "--send-queue", "1000",
                          "--series-id", str(series), timeout_s=seconds + 600)
     ledger = path.wait_until_closed(series, timeout_s=300)
     newest = max(ledger, key=lambda account: account["series_uid"])
@@ -122,7 +122,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--share", type=float, default=0.7, help="of the highest rate that was held")
+    parser.add_argument("--share", type=float, default=0.5, help="of the highest rate that was held")
     parser.add_argument("--rate", type=float, help="Hz; without it the rate is searched for")
     parser.add_argument("--first-rate", type=float, default=100)
     parser.add_argument("--try-seconds", type=float, default=3)
