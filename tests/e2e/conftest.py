@@ -24,7 +24,10 @@ def bin_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory):
-    """Address of a real single-node Apache Kafka, started for the session and stopped after it."""
+    """Address of a real single-node Apache Kafka: the one that FF_KAFKA_BOOTSTRAP names, or one for this session."""
+    if address := os.environ.get("FF_KAFKA_BOOTSTRAP"):
+        yield address
+        return
     folder = tmp_path_factory.mktemp("kafka")
     broker = [sys.executable, str(ROOT / "tools" / "kafka" / "broker")]
     started = subprocess.run([*broker, "start", str(folder)], capture_output=True, text=True, timeout=180, check=False)
