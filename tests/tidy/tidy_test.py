@@ -95,7 +95,8 @@ def check_include_check(_: list[str]) -> list[str]:
 def check_names(files: list[str]) -> list[str]:
     places = defaultdict(list)
     for name in files:
-        if Path(name).name not in SAME_NAME_IS_FINE:
+        # Files of released versions are named by the programs that wrote them.
+        if Path(name).name not in SAME_NAME_IS_FINE and not name.startswith("tests/golden/compat/"):
             places[Path(name).name].append(name)
     return [f"one name, several files: {', '.join(names)}" for names in places.values() if len(names) > 1]
 
