@@ -113,15 +113,17 @@ class PathRunner:
 
     def settings_of(self, name: str) -> dict[str, object]:
         link = f"tcp://127.0.0.1:{self.link_port}"
+        group = f"{self.topic_prefix}.sink"  # paths that share a broker must not share a consumer group
         base = {
             "agent": {
                 "agent.name": "test-agent", "agent.state": self.folder / "agent-state",
                 "source.format": self.source, "source.address": f"tcp://127.0.0.1:{self.detector_port}",
                 "pool.path": f"/dev/shm/foreframe-{os.getpid()}-{self.detector_port}",
-                "spool.path": self.folder / "spool", "link.collectors": f'["{link}"]',
+                "spool.path": self.folder / "spool", "link.collectors": f'["{link}"]', "spool.destinations": f'["{group}"]',
             },
             "collector": {"link.listen": link, "log.url": self.log_url, "log.topic_prefix": self.topic_prefix},
-            "sink": {"log.url": self.log_url, "log.topic_prefix": self.topic_prefix, "store.path": self.store},
+            "sink": {"log.url": self.log_url, "log.topic_prefix": self.topic_prefix, "log.group": group,
+                     "store.path": self.store},
         }[name]
         return {**base, **self.extra.get(name, {})}
 
