@@ -72,8 +72,10 @@ void describe_store(service::ConfigSchema& schema, SinkConfig& c) {
 
 void describe(service::ConfigSchema& schema, SinkConfig& c) {
   schema.section("sink", "This sink among others.");
-  schema.text("sink.name", &c.sink_name,
-              "Part of the names of unfinished files; unique among sinks that share a store.");
+  schema.text(
+      "sink.name", &c.sink_name,
+      "Part of the names of unfinished files, and its name in the consumer group; unique among sinks of a "
+      "store or a group.");
   describe_log(schema, c);
   schema.section("consume", "Reading.");
   schema.flag(
@@ -132,7 +134,8 @@ Result<transport::LogOptions> SinkConfig::log_options() const {
   options.url = log_url;
   options.topic_prefix = log_topic_prefix;
   options.record_bytes_max = log_record_bytes_max;
-  options.member = sink_name;
+  options.member =
+      log_topic_prefix + "." + sink_name;  // beamlines may share a broker and leave the names as they are
   for (const std::string& entry : log_kafka) {
     const std::size_t equals = entry.find('=');
     if (equals == std::string::npos || equals == 0)
