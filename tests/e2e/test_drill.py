@@ -13,7 +13,8 @@ SHORT = ["--before", "1 s", "--lasts", "2 s", "--after", "1 s", "--rate", "60", 
 
 
 def drill(path: PathRunner, bin_dir, *arguments: str) -> tuple[int, dict]:
-    done = subprocess.run([bin_dir / "foreframe", "drill", *arguments, "--collector", f"tcp://127.0.0.1:{path.link_port}", "--json"],
+    done = subprocess.run([bin_dir / "foreframe", "drill", *arguments, "--collector", f"tcp://127.0.0.1:{path.link_port}",
+                           "--destination", f"{path.topic_prefix}.sink", "--json"],
                           capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, json.loads(done.stdout)
@@ -47,7 +48,7 @@ def test_a_sink_that_comes_back_is_waited_for(site, bin_dir, tmp_path):
     pid = site.daemons["sink"].process.pid
     (tmp_path / "restart").write_text(f"kill {pid}; sleep 1; touch {tmp_path}/gone\n")
     process = subprocess.Popen([bin_dir / "foreframe", "drill", "sink-restart", *SHORT, "--collector", f"tcp://127.0.0.1:{site.link_port}",
-                                "--command", f"sh {tmp_path}/restart", "--json"], stdout=subprocess.PIPE, text=True)
+                                "--destination", f"{site.topic_prefix}.sink", "--command", f"sh {tmp_path}/restart", "--json"], stdout=subprocess.PIPE, text=True)
     site.daemons["sink"].process.wait(60)
     site.start("sink").wait_ready()
     report = json.loads(process.communicate(timeout=120)[0])

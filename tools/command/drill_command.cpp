@@ -44,6 +44,9 @@ void declare(CLI::App& app, DrillArguments& arguments) {
   DrillOptions& drill = arguments.drill;
   app.add_option("DRILL", arguments.kind, "link-cut, broker-restart, disk-full or sink-restart")->required();
   app.add_option("--collector", drill.collector, "the site's collector (default tcp://127.0.0.1:5555)");
+  app.add_option(
+      "--destination", drill.destinations,
+      "log.group of a sink that must store the frames; may be given several times (default foreframe-sink)");
   app.add_option("--command", drill.command, "restarts broker or sink; without it you are asked to");
   app.add_option("--source", drill.source, "frames to stream: a recording or sim:PRESET");
   app.add_option("--rate", drill.rate_hz, "images a second (default 50)")->check(CLI::Range(0.1, 1e6));

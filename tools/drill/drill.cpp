@@ -129,6 +129,7 @@ Status Drill::set_up() {
   config_.detector_name = kDetector;
   config_.source_address = "ipc://" + (folder_ / "detector").string();
   config_.collectors = {relay_->address()};
+  config_.spool_destinations = options_.destinations;
   config_.link_heartbeat = 500ms;
   config_.collector_timeout = 3s;
   config_.drain_timeout = 1s;

@@ -32,6 +32,7 @@ struct DrillOptions {
   std::chrono::nanoseconds after = std::chrono::seconds(5);     ///< frames pass again
   std::chrono::nanoseconds patience = std::chrono::minutes(2);  ///< for the last receipt
   std::string command;  ///< restarts broker or sink, by /bin/sh -c; empty: ask the operator to do it
+  std::vector<std::string> destinations{"foreframe-sink"};  ///< sinks' groups that must give receipts
   std::filesystem::path scratch;  ///< spool and state of the drill; empty: the system's temporary folder
 };
 
