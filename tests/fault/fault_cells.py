@@ -86,10 +86,10 @@ def cut(part: str):
     return strike
 
 
-def corrupt_on_the_wire(part: str, towards: str):
+def corrupt_on_the_wire(part: str, towards: str, every_bytes: int):
     def strike(site: Site, lasts: float, _chance: random.Random) -> str:
         proxy = site.proxies[PROXY_OF[part]]
-        proxy.corrupt(150_000, towards)
+        proxy.corrupt(every_bytes, towards)
         time.sleep(lasts)
         proxy.heal()
         assert proxy.bits_flipped > 0, "no bit was flipped: nothing was tested"
@@ -166,8 +166,9 @@ def all_cells() -> list[Cell]:
                   Cell(part, "slow disk", disk(part, full=False), **own_disk), Cell(part, "cut link", cut(part), may_lose=lost),
                   Cell(part, "clock jump", clock(part))]
     cells += [Cell("agent", "corrupt bytes", corrupt_spool, may_lose={"spool": 64, "log": 64}),
-              Cell("collector", "corrupt bytes", corrupt_on_the_wire("collector", "target")),
-              Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client")),
+              Cell("collector", "corrupt bytes", corrupt_on_the_wire("collector", "target", 150_000)),
+              # What comes damaged twice is taken for undecodable: dead-lettered, and kept in the agent's quarantine.
+              Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client", 1_000_000), may_lose={"log": 64}),
               Cell("broker", "corrupt bytes", corrupt_broker_log),
               Cell("sink", "away longer than retention", sink_away, broker_settings=SHORT_RETENTION)]
     return cells
