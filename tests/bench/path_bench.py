@@ -144,7 +144,8 @@ def kafka_producer(address: str, gigabytes: float) -> float:
 
 def make_topic(address: str, name: str) -> None:
     from confluent_kafka.admin import AdminClient, NewTopic
-    for made in AdminClient({"bootstrap.servers": address}).create_topics([NewTopic(name, 4, 1)]).values():
+    client = AdminClient({"bootstrap.servers": address})  # has to outlive the answers
+    for made in client.create_topics([NewTopic(name, 4, 1)]).values():
         made.result(30)
 
 
