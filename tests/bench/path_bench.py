@@ -37,13 +37,7 @@ import zmq  # noqa: E402
 from path_runner import PathRunner  # noqa: E402
 from recorded_frames import recorded_frames  # noqa: E402
 
-TICKS = os.sysconf("SC_CLK_TCK")
 RECORD_BYTES = 900_000
-
-
-def processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def until(condition, limit_s: float = 600) -> None:
@@ -62,7 +56,7 @@ class StagedPath(PathRunner):
         daemon = self.start(name)
         began = time.monotonic()
         until(lambda: done(daemon))
-        return time.monotonic() - began, processor_seconds(daemon.process.pid)
+        return time.monotonic() - began, daemon.processor_seconds()
 
 
 def stages(options: argparse.Namespace, folder: Path, log_url: str, prefix: str, spool: Path | None) -> dict:
@@ -74,14 +68,14 @@ def stages(options: argparse.Namespace, folder: Path, log_url: str, prefix: str,
     try:
         agent = path.start("agent")
         until(lambda: agent.get("/healthz")[0] == 200)
-        before, began = processor_seconds(agent.process.pid), time.monotonic()
+        before, began = agent.processor_seconds(), time.monotonic()
         report = path.replay(options.source, "--rate", "max", "--frames", str(options.frames), "--preload", timeout_s=900)
         until(lambda: agent.metric("foreframe_agent_series_ended_total") >= 1 and agent.metric("foreframe_agent_windows_total") > 0)
         raw = report["series"][0]["frames_planned"] * report["rows"] * report["cols"] * np.dtype(report["dtype"]).itemsize
         windows = -(-report["series"][0]["frames_planned"] // 16)
         until(lambda: agent.metric("foreframe_agent_windows_total") >= windows
               and agent.metric("foreframe_agent_records_spooled_total") >= 2 * windows)
-        result["agent"] = (time.monotonic() - began, processor_seconds(agent.process.pid) - before)
+        result["agent"] = (time.monotonic() - began, agent.processor_seconds() - before)
         coded = agent.metric("foreframe_agent_coded_bytes_total")
         records = agent.metric("foreframe_agent_records_spooled_total")
         result["collector"] = path.measure(

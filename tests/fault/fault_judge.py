@@ -106,7 +106,7 @@ def check_excused(cell, lost: Counter) -> None:
 
 def check_back_to_normal(site: Site) -> None:
     for name in DAEMONS:
-        before, now = site.memory_before[name], site.memory_bytes(name)
+        before, now = site.memory_before[name], site.daemons[name].memory_bytes()
         assert now <= before + MEMORY_GROWTH_BYTES, f"{name} holds {now >> 20} MiB, {before >> 20} MiB before the fault"
     segments = len(list((site.folder / "spool").glob("segment-*.ffs")))
     assert segments <= 2, f"{segments} segments are left in the spool"

@@ -169,13 +169,6 @@ class Site(PathRunner):
 
     # ------------------------------------------------------------ what is measured
 
-    def memory_bytes(self, name: str) -> int:
-        try:
-            status = Path(f"/proc/{self.daemons[name].process.pid}/status").read_text()
-            return int(status.split("RssAnon:")[1].split()[0]) * 1024
-        except (OSError, IndexError):
-            return 0
-
     def waiting_records(self) -> float:
         """Records in the agent's spool that are not done."""
         return self.daemons["agent"].metric("foreframe_agent_spool_records")

@@ -22,13 +22,13 @@ import sys
 import tempfile
 import time
 import traceback
-import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "python"), str(ROOT / "tests" / "e2e"), str(Path(__file__).resolve().parent)]
 
+import junit_report  # noqa: E402
 from fault_cells import Cell, all_cells  # noqa: E402
 from fault_judge import judge  # noqa: E402
 from fault_site import DAEMONS, Site  # noqa: E402
@@ -81,7 +81,7 @@ def drive(cell: Cell, site: Site, source: str, options: argparse.Namespace, chan
     """Streams the series, strikes in the middle of it, and waits until all is well again."""
     with site.detector(source, options.rate, site.folder / "replay.json") as detector:
         time.sleep(options.before + chance.random())
-        site.memory_before = {name: site.memory_bytes(name) for name in DAEMONS}
+        site.memory_before = {name: site.daemons[name].memory_bytes() for name in DAEMONS}
         done = cell.strike(site, options.lasts, chance)
         lifted = time.monotonic()
         site.wait_well(RECOVERY_LIMIT_S)
@@ -98,15 +98,6 @@ def table(results: list[dict]) -> str:
                      f"{result.get('lost', '–')} | {result.get('recovery_s', '–')} s | "
                      f"{'passed' if result['passed'] else '**failed**: ' + result.get('why', '')} |")
     return "\n".join(lines)
-
-
-def junit(results: list[dict]) -> ElementTree.ElementTree:
-    suite = ElementTree.Element("testsuite", name="faults")
-    for result in results:
-        case = ElementTree.SubElement(suite, "testcase", name=result["cell"], classname="fault", time=str(result["seconds"]))
-        if not result["passed"]:
-            ElementTree.SubElement(case, "failure", message=result["why"]).text = result["trace"]
-    return ElementTree.ElementTree(suite)
 
 
 def arguments() -> argparse.Namespace:
@@ -147,7 +138,8 @@ def main() -> int:
     if options.json:
         options.json.write_text(json.dumps({"seed": options.seed, "cells": results}, indent=1) + "\n")
     if options.junitxml:
-        junit(results).write(options.junitxml)
+        junit_report.write(options.junitxml, "faults", [
+            junit_report.Case(result["cell"], result["seconds"], result.get("why", ""), result.get("trace", "")) for result in results])
     failed = sum(not result["passed"] for result in results)
     print(f"\n{len(results) - failed} passed, {failed} failed (seed {options.seed})")
     return 1 if failed else 0

@@ -13,24 +13,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
 import threading
-import time
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "python")]
 
+import junit_report  # noqa: E402
 from path_runner import PathRunner  # noqa: E402
 
 DAEMONS = ("agent", "collector", "sink")
 SETTINGS = {"sink": {"file.max_time": "2 s"}}
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-TICKS = os.sysconf("SC_CLK_TCK")
 GROWTH_ALLOWED = 24 << 20  # of the median between two quarters of a run; allocators breathe
 
 
@@ -45,17 +41,7 @@ class Watch(threading.Thread):
     def run(self) -> None:
         while not self.over.wait(0.5):
             for name in DAEMONS:
-                self.memory[name].append(anonymous_bytes(self.path.daemons[name].process.pid))
-
-
-def anonymous_bytes(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.split("RssAnon:")[1].split()[0]) * 1024
-
-
-def processor_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+                self.memory[name].append(self.path.daemons[name].memory_bytes())
 
 
 def stream(path: PathRunner, options: argparse.Namespace, rate: float, seconds: float, series: int) -> tuple[dict, dict]:
@@ -100,7 +86,7 @@ def soak(path: PathRunner, options: argparse.Namespace) -> dict:
         raise SystemExit(f"not even {options.first_rate:g} Hz is held; use --first-rate or a smaller --source")
     rate = held * (1.0 if options.rate else options.share)
     watch = Watch(path)
-    before = {name: processor_seconds(path.daemons[name].process.pid) for name in DAEMONS}
+    before = {name: path.daemons[name].processor_seconds() for name in DAEMONS}
     watch.start()
     report, account = stream(path, options, rate, options.seconds, series + 1)
     watch.over.set()
@@ -111,7 +97,7 @@ def soak(path: PathRunner, options: argparse.Namespace) -> dict:
               "frames": report["series"][0]["frames_planned"], "missed": missed(report, account),
               "states": account["counts"], "daemons": {}}
     for name in DAEMONS:
-        used = processor_seconds(path.daemons[name].process.pid) - before[name]
+        used = path.daemons[name].processor_seconds() - before[name]
         samples = watch.memory[name]
         result["daemons"][name] = {"processor_s_per_gb": round(used / raw_bytes * 1e9, 3), "memory_mib": samples[-1] >> 20,
                                    "memory_max_mib": max(samples) >> 20, "memory_flat": flat(samples)}
@@ -146,12 +132,9 @@ def main() -> int:
     growing = [name for name, daemon in result["daemons"].items() if not daemon["memory_flat"]]
     passed = result["missed"] == 0 and not growing
     if options.junitxml:
-        suite = ElementTree.Element("testsuite", name="soak")
-        case = ElementTree.SubElement(suite, "testcase", name=f"no frame is missed at {result['rate_hz']} Hz", classname="soak",
-                                      time=str(options.seconds))
-        if not passed:
-            ElementTree.SubElement(case, "failure", message=f"{result['missed']} missed, memory grows: {growing}")
-        ElementTree.ElementTree(suite).write(options.junitxml)
+        fault = "" if passed else f"{result['missed']} missed, memory grows: {growing}"
+        junit_report.write(options.junitxml, "soak", [
+            junit_report.Case(f"no frame is missed at {result['rate_hz']} Hz", options.seconds, fault)])
     print(f"{'ok' if passed else 'FAILED'}: {result['frames']} frames at {result['rate_hz']} Hz "
           f"({result['gigabytes_per_second']} GB/s raw), {result['missed']} missed{', memory grows: ' if growing else ''}{', '.join(growing)}")
     return 0 if passed else 1

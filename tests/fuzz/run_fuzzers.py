@@ -23,9 +23,12 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools" / "python")]
+
+import junit_report  # noqa: E402
+
 CORPUS = ROOT / "tests/fuzz/corpus"
 CORPUS_FILES = 80  # a target: git keeps every one for ever
 HEAVY = "block"  # the whole decoder
@@ -84,15 +87,6 @@ def planned(build: Path, only: list[str], seconds: float, seed: int) -> list[Run
     return sorted((Run(p, each[p], build / "finds", seed) for p in programs), key=lambda run: -run.seconds)
 
 
-def write_junit(runs: list[Run], path: Path) -> None:
-    cases = []
-    for run in runs:
-        fault = f"<failure message={quoteattr('an input breaks a promise: ' + str(run.finds))}>" \
-                f"{escape(run.log[-4000:])}</failure>" if run.failed else ""
-        cases.append(f'<testcase classname="fuzz" name={quoteattr(run.name)} time="{run.took:.1f}">{fault}</testcase>')
-    path.write_text(f'<testsuite name="fuzz" tests="{len(runs)}">{"".join(cases)}</testsuite>\n')
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, required=True)
@@ -116,7 +110,9 @@ def main() -> int:
         if run.failed:
             print(run.log[-4000:], f"\nagain: {run.program} {run.finds}/...", sep="")
     if arguments.junitxml:
-        write_junit(runs, arguments.junitxml)
+        junit_report.write(arguments.junitxml, "fuzz", [
+            junit_report.Case(run.name, run.took, f"an input breaks a promise: {run.finds}" if run.failed else "", run.log[-4000:])
+            for run in runs])
     return 1 if any(run.failed for run in runs) else 0
 
 

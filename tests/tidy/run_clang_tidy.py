@@ -22,9 +22,12 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from xml.sax.saxutils import escape, quoteattr
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tools" / "python")]
+
+import junit_report  # noqa: E402
+
 FOLDERS = ("agent", "collector", "common", "fpga", "hpc_sink", "kernels", "tools")
 INCLUDE = re.compile(r'^\s*(?:#\s*include|import)\s+"([^"]+)"', re.MULTILINE)
 
@@ -74,15 +77,6 @@ def check(path: Path, build: Path, options: list[str]) -> tuple[Path, str, float
     return path, findings, time.monotonic() - start
 
 
-def write_junit(target: Path, verdicts: list[tuple[Path, str, float]]) -> None:
-    cases = []
-    for path, findings, seconds in verdicts:
-        failure = f"<failure>{escape(findings)}</failure>" if findings else ""
-        cases.append(f'<testcase classname="clang-tidy" name={quoteattr(str(path.relative_to(ROOT)))} '
-                     f'time="{seconds:.1f}">{failure}</testcase>')
-    target.write_text(f'<testsuite name="lint" tests="{len(cases)}">' + "".join(cases) + "</testsuite>\n")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=Path, required=True)
@@ -110,7 +104,9 @@ def main() -> int:
             else:
                 (cache / sum_of[path]).touch()
     if arguments.junitxml:
-        write_junit(arguments.junitxml, verdicts)
+        junit_report.write(arguments.junitxml, "clang-tidy", [
+            junit_report.Case(str(path.relative_to(ROOT)), seconds, findings.partition("\n")[0], findings)
+            for path, findings, seconds in verdicts])
     return 1 if any(findings for _, findings, _ in verdicts) else 0
 
 

@@ -71,6 +71,19 @@ class Daemon:
                 total += float(value)
         return total
 
+    def processor_seconds(self) -> float:
+        """User and system time since it started."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def memory_bytes(self) -> int:
+        """What it holds for itself: neither files nor shared memory; 0 when it does not run."""
+        try:
+            status = Path(f"/proc/{self.process.pid}/status").read_text()
+            return int(status.split("RssAnon:")[1].split()[0]) * 1024
+        except (OSError, IndexError):
+            return 0
+
     def wait_ready(self, timeout_s: float = 30) -> None:
         deadline = time.monotonic() + timeout_s
         answer = (0, "")
