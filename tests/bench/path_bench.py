@@ -12,7 +12,7 @@ Each stage is filled by the one before and then let go, so that it is measured a
 
 Beside them, in the same run, with the same frames: ZeroMQ over loopback, librdkafka by itself, HDF5 written by h5py,
 fio (which must be installed) with the spool's pattern of writes and syncs. The spool's price is the agent's time with the
-spool on disk against a spool in memory that is never synced.
+spool on disk against a spool in memory that is never synced; pass-through's is the agent's time with a consumer behind it.
 """
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ import h5py  # noqa: E402
 import hdf5plugin  # noqa: E402
 import numpy as np  # noqa: E402
 import zmq  # noqa: E402
-from path_runner import PathRunner  # noqa: E402
+from path_runner import Daemon, PathRunner, free_port  # noqa: E402
 from recorded_frames import recorded_frames  # noqa: E402
 
 RECORD_BYTES = 900_000
+AGENT = {"memory.max": "8 GiB", "spool.max": "32 GiB", "stop.drain_timeout": "100 ms"}  # some have nobody to drain to
 
 
 def until(condition, limit_s: float = 600) -> None:
@@ -51,6 +52,9 @@ def until(condition, limit_s: float = 600) -> None:
 class StagedPath(PathRunner):
     """Daemons are started one after the other."""
 
+    def __enter__(self) -> "StagedPath":
+        return self
+
     def measure(self, name: str, done) -> tuple[float, float]:
         """Wall and processor seconds from the daemon's first useful moment until done()."""
         daemon = self.start(name)
@@ -59,35 +63,83 @@ class StagedPath(PathRunner):
         return time.monotonic() - began, daemon.processor_seconds()
 
 
+def agent_alone(path: StagedPath, options: argparse.Namespace) -> tuple[Daemon, dict]:
+    """A started agent that has spooled a series which nobody collects, and what that took."""
+    agent = path.start("agent")
+    until(lambda: agent.get("/healthz")[0] == 200)
+    before, began = agent.processor_seconds(), time.monotonic()
+    report = path.replay(options.source, "--rate", "max", "--frames", str(options.frames), "--preload", timeout_s=900)
+    frames = report["series"][0]["frames_planned"]
+    windows = -(-frames // 16)
+    until(lambda: agent.metric("foreframe_agent_series_ended_total") >= 1
+          and agent.metric("foreframe_agent_windows_total") >= windows
+          and agent.metric("foreframe_agent_records_spooled_total") >= 2 * windows)
+    return agent, {"agent": (time.monotonic() - began, agent.processor_seconds() - before), "frames": frames,
+                   "raw_bytes": frames * report["rows"] * report["cols"] * np.dtype(report["dtype"]).itemsize,
+                   "coded_bytes": agent.metric("foreframe_agent_coded_bytes_total")}
+
+
 def stages(options: argparse.Namespace, folder: Path, log_url: str, prefix: str, spool: Path | None) -> dict:
     """One pass of a series through the path, stage by stage."""
-    settings = {"agent": {"memory.max": "8 GiB", "spool.max": "32 GiB", **({"spool.path": spool, "spool.fsync": "1 min"} if spool else {})},
-                "sink": {"file.max_time": "5 s"}}
-    path = StagedPath(options.bin, folder, log_url, settings=settings, topic_prefix=prefix)
-    result = {}
-    try:
-        agent = path.start("agent")
-        until(lambda: agent.get("/healthz")[0] == 200)
-        before, began = agent.processor_seconds(), time.monotonic()
-        report = path.replay(options.source, "--rate", "max", "--frames", str(options.frames), "--preload", timeout_s=900)
-        until(lambda: agent.metric("foreframe_agent_series_ended_total") >= 1 and agent.metric("foreframe_agent_windows_total") > 0)
-        raw = report["series"][0]["frames_planned"] * report["rows"] * report["cols"] * np.dtype(report["dtype"]).itemsize
-        windows = -(-report["series"][0]["frames_planned"] // 16)
-        until(lambda: agent.metric("foreframe_agent_windows_total") >= windows
-              and agent.metric("foreframe_agent_records_spooled_total") >= 2 * windows)
-        result["agent"] = (time.monotonic() - began, agent.processor_seconds() - before)
-        coded = agent.metric("foreframe_agent_coded_bytes_total")
+    settings = {"agent": {**AGENT, **({"spool.path": spool, "spool.fsync": "1 min"} if spool else {})}, "sink": {"file.max_time": "5 s"}}
+    with StagedPath(options.bin, folder, log_url, settings=settings, topic_prefix=prefix) as path:
+        agent, result = agent_alone(path, options)
         records = agent.metric("foreframe_agent_records_spooled_total")
         result["collector"] = path.measure(
             "collector", lambda d: agent.metric("foreframe_agent_records_acknowledged_total") >= records and d.process.poll() is None)
         result["sink"] = path.measure("sink", lambda d: any(s["closed"] for s in path.ledger()))
         stored = path.ledger()[0]["streams"][0]["counts"]["stored_exact"]
-        assert stored == report["series"][0]["frames_planned"], f"{stored} frames stored"
-        result |= {"raw_bytes": raw, "coded_bytes": coded}
-    finally:
-        for daemon in path.daemons.values():
-            daemon.stop()
+        assert stored == result["frames"], f"{stored} frames stored"
     return result
+
+
+# ---------------------------------------------------------------- pass-through
+
+class Consumer(threading.Thread):
+    """The file writer that was there before: takes every message and looks at none."""
+
+    def __init__(self, address: str):
+        super().__init__(daemon=True)
+        self.messages, self.over = 0, threading.Event()
+        self.socket = zmq.Context.instance().socket(zmq.PULL)
+        self.socket.connect(address)
+
+    def run(self) -> None:
+        while not self.over.is_set():
+            if self.socket.poll(50):
+                self.socket.recv_multipart(copy=False)
+                self.messages += 1
+        self.socket.close(linger=0)
+
+
+def agent_with_consumer(options: argparse.Namespace, folder: Path) -> dict:
+    """As agent_alone, with every message re-emitted to a consumer on this host."""
+    address = f"tcp://127.0.0.1:{free_port()}"
+    settings = {"agent": {**AGENT, "passthrough.address": address, "passthrough.on_stall": "wait"}}
+    consumer = Consumer(address)
+    consumer.start()
+    with StagedPath(options.bin, folder, f"log://{folder}/log", settings, "bench.passthrough") as path:
+        _, result = agent_alone(path, options)
+        until(lambda: consumer.messages >= result["frames"] + 2)  # start and end
+    consumer.over.set()
+    consumer.join()
+    return result
+
+
+def agent_without(options: argparse.Namespace, folder: Path) -> dict:
+    with StagedPath(options.bin, folder, f"log://{folder}/log", {"agent": AGENT}, "bench.alone") as path:
+        return agent_alone(path, options)[1]
+
+
+def pass_through(options: argparse.Namespace, scratch: Path) -> dict:
+    """The agent with and without a consumer behind it, in turns."""
+    made: dict[str, list[dict]] = {"without": [], "with": []}
+    for number in range(options.repeat):
+        for kind, measure in (("without", agent_without), ("with", agent_with_consumer)):
+            folder = scratch / f"{kind}{number}"
+            made[kind].append(measure(options, folder))
+            subprocess.run(["rm", "-rf", str(folder)], check=False)
+    return {kind: as_rates(passes, "agent") for kind, passes in made.items()}
 
 
 # ---------------------------------------------------------------- peers
@@ -227,6 +279,7 @@ def run(options: argparse.Namespace, scratch: Path) -> dict:
             result["kafka"][stage] = as_rates(through_kafka, stage)
         make_topic(options.kafka, "peer.blocks")
         result["peers"]["librdkafka alone, acks=all"] = best(options.repeat, lambda: kafka_producer(options.kafka, 1.0))
+    result["passthrough"] = pass_through(options, scratch)
     result["spool"] = spool_against_fio(options, scratch)
     frames = recorded_frames(f"{options.source},frames=64", options.bin / "foreframe", scratch)
     frames = np.concatenate([frames] * max(options.frames // 64, 1))

@@ -81,12 +81,18 @@ def path_part(part: dict) -> str:
 The spool by itself writes {result['spool']['ours']['best']} GB/s ({result['spool']['ours']['worst']} worst), fio with the same record size and as many writes per sync
 {result['spool']['fio']['best']} ({result['spool']['fio']['worst']} worst): {result['spool']['percent_of_fio']} % of fio, medians, in turns on the same disk.
 """
+    if "passthrough" in result:
+        lines += [[f"agent, log://, {kind} pass-through", *(rate[key] for key in
+                   ("raw_gb_per_s", "raw_gb_per_s_worst", "coded_gb_per_s", "processor_s_per_raw_gb"))]
+                  for kind, rate in result["passthrough"].items()]
     return f"""## Each stage by itself
 
 {part['date']}, `{part['command']}`: {result['frames']} frames of `{result['source']}`, {result['machine']}, best and worst of {result['repeat']} passes. Each stage is filled by
 the one before and then let go, so it is measured alone; GB/s count raw pixels, coded GB/s what lies on wire and disk.
 
 {rows(["stage", "raw GB/s", "worst", "coded GB/s", "processor s per raw GB"], lines)}
+
+With pass-through every message goes on to a consumer on the same host, which takes its share of the cores (`passthrough.on_stall = "wait"`; it got them all).
 
 The spool costs {result['spool_costs_percent']} % of the agent's time (spool on disk with a sync every 200 ms, against a spool in memory that is never synced).
 {spool}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -120,6 +121,7 @@ class PathRunner:
         self.store = self.folder / "store"
         self.detector_port, self.link_port = free_port(), free_port()
         self.topic_prefix, self.source = topic_prefix, source
+        self.pool = Path(f"/dev/shm/foreframe-{os.getpid()}-{self.detector_port}")
         self.extra = settings or {}
         self.environment: dict[str, dict[str, str]] = {}  # further variables by daemon
         self.daemons: dict[str, Daemon] = {}
@@ -131,7 +133,7 @@ class PathRunner:
             "agent": {
                 "agent.name": "test-agent", "agent.state": self.folder / "agent-state",
                 "source.format": self.source, "source.address": f"tcp://127.0.0.1:{self.detector_port}",
-                "pool.path": f"/dev/shm/foreframe-{os.getpid()}-{self.detector_port}",
+                "pool.path": self.pool,
                 "spool.path": self.folder / "spool", "link.collectors": f'["{link}"]', "spool.destinations": f'["{group}"]',
             },
             "collector": {"link.listen": link, "log.url": self.log_url, "log.topic_prefix": self.topic_prefix},
@@ -151,12 +153,15 @@ class PathRunner:
             for name in ("collector", "sink", "agent"):
                 self.start(name).wait_ready()
         except BaseException:
-            self.stop()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.pool, ignore_errors=True)  # memory, not disk
 
     def stop(self) -> dict[str, int]:
         """Stops what runs, the agent first, so that each drains into the next. Exit codes by name."""
