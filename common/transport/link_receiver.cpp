@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The collector's end of the link. Everything a peer can make us hold is bounded: peers by number, message
-// sizes by ZeroMQ, unacknowledged bytes by credit; who breaks the rules is told BYE and forgotten.
+// The collector's end of the link: its socket, what comes in, and what the collector says to an agent.
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "common/base/clock.hpp"
-#include "common/transport/link.hpp"
-#include "common/transport/link_socket.hpp"
+#include "common/transport/link_receiver_body.hpp"
 #include "common/transport/link_split.hpp"
 #include "common/wire/control_record.hpp"
 
@@ -19,126 +16,14 @@ namespace wire = foreframe::wire;
 using std::chrono::nanoseconds;
 
 constexpr int kAcknowledgeBatch = 128;
-constexpr std::uint32_t kMalformedMax = 8;  ///< then the peer is told BYE
-constexpr int kQueueMessages = 64;          ///< ZeroMQ's own queue per peer, each way
-constexpr std::uint64_t kCreditLeastBytes = 64u << 10;
+constexpr int kQueueMessages = 64;    ///< ZeroMQ's own queue per peer, each way
 constexpr std::size_t kPartsMax = 3;  ///< identity, LinkMessage, envelope
 
-struct Peer {
-  std::string agent;
-  std::uint64_t under_way_bytes = 0;
-  std::map<std::string, std::uint64_t> under_way;  ///< serialized RecordId: envelope bytes
-  wire::Acknowledge acknowledgements;              ///< gathered, sent at the next poll()
-  std::uint32_t malformed = 0;
-  std::uint64_t told_credit_bytes = 0;
-  nanoseconds patience{0};
-  std::int64_t last_heard_ns = 0;
-  std::int64_t last_sent_ns = 0;
-};
-
 }  // namespace
-
-struct LinkReceiver::Body {
-  LinkReceiver* self = nullptr;
-  LinkReceiverOptions options;
-  LinkSocket socket;
-  std::map<PeerId, Peer> peers;
-  std::uint32_t partition_count = 0;
-  std::int64_t next_timers_ns = 0;
-
-  bool send(const PeerId& id, const wire::LinkMessage& message);
-  void say_bye(const PeerId& id, const std::string& reason);
-  void forget(const PeerId& id, const std::string& reason);
-  void malformed(const PeerId& id, const Error& why);
-  void greet(const PeerId& id, const wire::Hello& hello);
-  void settle(Peer& peer, const wire::RecordId& record);
-  void watch(const PeerId& id, const wire::Watch& watch);
-  [[nodiscard]] std::uint64_t credit_share() const;
-  void share_credit(const PeerId& newcomer);
-  void send_acknowledgements(const PeerId& id, Peer& peer);
-  void keep_alive();
-  void forget_silent();
-  std::optional<ReceivedEnvelope> handle(std::vector<Payload> parts, bool too_many);
-  std::optional<ReceivedEnvelope> take_record(const PeerId& id, Peer& peer, const wire::RecordId& record,
-                                              Payload envelope);
-};
 
 bool LinkReceiver::Body::send(const PeerId& id, const wire::LinkMessage& message) {
   if (!socket.send_copy(as_bytes(id), true)) return false;  // ROUTER_MANDATORY: the peer is gone
   return socket.send_message(message, false);
-}
-
-void LinkReceiver::Body::say_bye(const PeerId& id, const std::string& reason) {
-  wire::LinkMessage message;
-  message.mutable_bye()->set_reason(reason);
-  static_cast<void>(send(id, message));
-}
-
-void LinkReceiver::Body::forget(const PeerId& id, const std::string& reason) {
-  if (peers.erase(id) == 0) return;
-  if (self->on_gone) self->on_gone(id, reason);
-  share_credit("");
-}
-
-std::uint64_t LinkReceiver::Body::credit_share() const {
-  const std::uint64_t share = options.credit_total_bytes / std::max<std::size_t>(peers.size(), 1);
-  return std::min(options.credit_bytes, std::max(kCreditLeastBytes, share));
-}
-
-/// Agents came or went: tells those whose share has changed. One that has more under way than its new share sends
-/// nothing until enough of it is acknowledged.
-void LinkReceiver::Body::share_credit(const PeerId& newcomer) {
-  const std::uint64_t share = credit_share();
-  for (auto& [id, peer] : peers) {
-    if (peer.told_credit_bytes == share || id == newcomer) continue;
-    wire::LinkMessage message;
-    message.mutable_credit()->set_credit_bytes(share);
-    if (!send(id, message)) continue;  // told at the next change; until then the limit of all holds
-    peer.told_credit_bytes = share;
-    peer.last_sent_ns = monotonic_now_ns();
-  }
-}
-
-void LinkReceiver::Body::malformed(const PeerId& id, const Error& why) {
-  if (self->on_malformed) self->on_malformed(id, why);
-  const auto peer = peers.find(id);
-  if (peer != peers.end() && ++peer->second.malformed < kMalformedMax) return;
-  say_bye(id, why.message);  // a stranger at once: a real agent begins anew
-  forget(id, "too many malformed messages");
-}
-
-void LinkReceiver::Body::greet(const PeerId& id, const wire::Hello& hello) {
-  if (hello.protocol() != kLinkProtocol)
-    return malformed(id,
-                     Error{Errc::unsupported_version, "link protocol " + std::to_string(hello.protocol())});
-  if (hello.agent().empty() || hello.agent().size() > 128)
-    return malformed(id, Error{Errc::malformed, "HELLO without a usable agent name"});
-  // The same agent on an older connection: that one is dead, its TCP only doesn't know yet.
-  const auto same = std::ranges::find_if(
-      peers, [&](const auto& other) { return other.first != id && other.second.agent == hello.agent(); });
-  if (same != peers.end()) forget(PeerId(same->first), "replaced by a newer connection");
-  if (!peers.contains(id) && peers.size() >= options.agents_max) {
-    if (self->on_malformed) self->on_malformed(id, Error{Errc::refused, "too many agents"});
-    return say_bye(id, "this collector has " + std::to_string(peers.size()) + " agents, its limit");
-  }
-  Peer& peer = peers[id];
-  peer = Peer{};
-  peer.agent = hello.agent();
-  peer.patience = silence_allowed(options.agent_timeout, hello.heartbeat_ms());
-  peer.last_heard_ns = monotonic_now_ns();
-  if (self->on_hello) self->on_hello(id, hello);
-  wire::LinkMessage message;
-  wire::Welcome& welcome = *message.mutable_welcome();
-  welcome.set_protocol(kLinkProtocol);
-  welcome.set_collector(options.collector);
-  welcome.set_software(software_name());
-  welcome.set_credit_bytes(credit_share());
-  welcome.set_partition_count(partition_count);
-  welcome.set_envelope_bytes_max(options.envelope_bytes_max);
-  welcome.set_heartbeat_ms(milliseconds_u32(options.heartbeat));
-  if (send(id, message)) peer.last_sent_ns = monotonic_now_ns();
-  peer.told_credit_bytes = welcome.credit_bytes();
-  share_credit(id);
 }
 
 void LinkReceiver::Body::watch(const PeerId& id, const wire::Watch& watch) {
@@ -149,14 +34,14 @@ void LinkReceiver::Body::watch(const PeerId& id, const wire::Watch& watch) {
   if (self->on_watch) self->on_watch(id, watch);
 }
 
-void LinkReceiver::Body::settle(Peer& peer, const wire::RecordId& record) {
+void LinkReceiver::Body::settle(LinkPeer& peer, const wire::RecordId& record) {
   const auto found = peer.under_way.find(record.SerializeAsString());
   if (found == peer.under_way.end()) return;
   peer.under_way_bytes -= found->second;
   peer.under_way.erase(found);
 }
 
-std::optional<ReceivedEnvelope> LinkReceiver::Body::take_record(const PeerId& id, Peer& peer,
+std::optional<ReceivedEnvelope> LinkReceiver::Body::take_record(const PeerId& id, LinkPeer& peer,
                                                                 const wire::RecordId& record,
                                                                 Payload envelope) {
   // One envelope always fits, so the limit is credit plus one of the largest.
@@ -210,41 +95,8 @@ std::optional<ReceivedEnvelope> LinkReceiver::Body::handle(std::vector<Payload> 
   }
 }
 
-void LinkReceiver::Body::send_acknowledgements(const PeerId& id, Peer& peer) {
-  if (peer.acknowledgements.records_size() == 0) return;
-  wire::LinkMessage message;
-  message.mutable_acknowledge()->Swap(&peer.acknowledgements);
-  if (send(id, message)) {
-    peer.last_sent_ns = monotonic_now_ns();
-  } else {
-    message.mutable_acknowledge()->Swap(&peer.acknowledgements);  // its queue is full: next time
-  }
-}
-
-void LinkReceiver::Body::keep_alive() {
-  const std::int64_t now_ns = monotonic_now_ns();
-  for (auto& [id, peer] : peers) {
-    send_acknowledgements(id, peer);
-    if (now_ns - peer.last_sent_ns < options.heartbeat.count()) continue;
-    wire::LinkMessage message;
-    message.mutable_heartbeat()->set_sent_utc_ns(utc_now_ns());
-    static_cast<void>(send(id, message));
-    peer.last_sent_ns = now_ns;
-  }
-}
-
-/// Only asked when everything that came was read: what waits in our own queue is not a peer's silence.
-void LinkReceiver::Body::forget_silent() {
-  const std::int64_t now_ns = monotonic_now_ns();
-  if (now_ns < next_timers_ns) return;
-  next_timers_ns = now_ns + options.heartbeat.count() / 4;
-  std::vector<PeerId> silent;
-  for (const auto& [id, peer] : peers)
-    if (now_ns - peer.last_heard_ns > peer.patience.count()) silent.push_back(id);
-  for (const PeerId& id : silent) forget(id, "silent for too long");
-}
-
 LinkReceiver::LinkReceiver() : body_(std::make_unique<Body>()) { body_->self = this; }
+
 LinkReceiver::~LinkReceiver() = default;
 
 Result<std::unique_ptr<LinkReceiver>> LinkReceiver::open(const LinkReceiverOptions& options) {
@@ -324,6 +176,7 @@ bool LinkReceiver::send_missing(const PeerId& peer, const wire::Missing& missing
 }
 
 std::size_t LinkReceiver::peer_count() const { return body_->peers.size(); }
+
 std::string LinkReceiver::address() const { return body_->socket.bound_address(); }
 
 }  // namespace ff::transport
