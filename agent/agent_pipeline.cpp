@@ -21,7 +21,6 @@
 
 #include <atomic>
 #include <pthread.h>
-#include <sodium.h>
 #include <sstream>
 #include <thread>
 
@@ -182,7 +181,6 @@ class Pipeline {
 };
 
 Status Pipeline::open() {
-  if (sodium_init() < 0) return fail(Errc::io_error, "libsodium can't be initialised");
   FF_TRY(check(config_));
   const std::filesystem::path pool_folder = config_.pool_path;
   FF_ASSIGN(journal_, AgentJournal::open(config_.state, pool_folder / (config_.name + ".journal")));

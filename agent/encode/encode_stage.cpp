@@ -5,7 +5,6 @@
 
 #include <cstring>
 #include <pthread.h>
-#include <sodium.h>
 
 #include "common/base/clock.hpp"
 #include "common/service/logging.hpp"
@@ -146,8 +145,7 @@ Result<OutgoingRecord> EncodeStage::encode_block(Worker& worker, const GroupWork
   std::memcpy(record.buffer.data() + wire::kBlockHeadroomBytes, worker.scratch.data(), bytes);
   record.payload_bytes = bytes;
   record.stream_index = stream.index();
-  crypto_hash_sha256(record.payload_sha256.data(),
-                     reinterpret_cast<const unsigned char*>(worker.scratch.data()), bytes);
+  record.payload_sha256 = wire::sha256(ByteSpan(worker.scratch).first(bytes));
   record.header = stream.new_header();
   auto& block = *record.header.mutable_block();
   *block.mutable_geometry() = stream.geometry();

@@ -4,7 +4,6 @@
 #include "agent/encode/encode_work.hpp"
 
 #include <cstring>
-#include <sodium.h>
 #include <zstd.h>
 
 #include "common/base/check.hpp"
@@ -40,8 +39,7 @@ void attach(const char* name, const FrameShape& shape, ByteSpan raw, OutgoingRec
 /// First 8 bytes of the SHA-256 of the mask as the detector sent it (u32, little-endian).
 std::string hash_mask(const std::vector<std::uint32_t>& mask) {
   if (mask.empty()) return {};
-  Sha256 digest;
-  crypto_hash_sha256(digest.data(), reinterpret_cast<const unsigned char*>(mask.data()), mask.size() * 4);
+  const wire::Sha256 digest = wire::sha256(std::as_bytes(std::span(mask)));
   return {reinterpret_cast<const char*>(digest.data()), 8};
 }
 

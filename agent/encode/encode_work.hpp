@@ -9,7 +9,6 @@
 //            needed.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -20,12 +19,11 @@
 #include "agent/ingest/series_info.hpp"
 #include "common/base/bounded_queue.hpp"
 #include "common/wire/envelope.hpp"
+#include "common/wire/sha256.hpp"
 #include "common/wire/tile_grid.hpp"
 #include "kernels/codec.hpp"
 
 namespace ff::agent {
-
-using Sha256 = std::array<std::uint8_t, 32>;
 
 /// Who writes and where the stream lies in its detector.
 struct StreamIdentity {
@@ -40,8 +38,8 @@ struct OutgoingRecord {
   wire::EnvelopeHeader header;
   std::vector<std::byte> buffer;  ///< payload at kBlockHeadroomBytes
   std::size_t payload_bytes = 0;
-  Sha256 payload_sha256{};       ///< of a block
-  std::size_t stream_index = 0;  ///< in the series; for the journal
+  wire::Sha256 payload_sha256{};  ///< of a block
+  std::size_t stream_index = 0;   ///< in the series; for the journal
   /// The frames of a block: they stay in the pool until the block is in the spool, so that a process that is killed
   /// in between leaves them to the next one.
   std::shared_ptr<const void> frames = nullptr;

@@ -3,7 +3,6 @@
 // Writing the spool.
 #include "agent/spool/spool_stage.hpp"
 
-#include <sodium.h>
 #include <thread>
 
 #include "common/base/clock.hpp"
@@ -127,8 +126,7 @@ void SpoolStage::complete_header(OutgoingRecord& record) {
   } else if (header.has_window()) {
     const auto found = windows_.find({{header.series_uid(), header.stream()}, header.window().window()});
     if (found == windows_.end() || found->second.digests.empty()) return;
-    Sha256 digest;
-    crypto_hash_sha256(digest.data(), found->second.digests.data(), found->second.digests.size());
+    const wire::Sha256 digest = wire::sha256(std::as_bytes(std::span(found->second.digests)));
     header.mutable_window()->set_payload_sha256(digest.data(), digest.size());
     header.mutable_window()->set_coded_bytes(found->second.coded_bytes);
   }

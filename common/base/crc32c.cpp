@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Hardware path: three interleaved CRC streams hide the instruction's latency of three clocks; they are
-// joined by multiplying with x^(8n) mod P through tables. Software path: slicing by eight.
+// joined by multiplying with x^(8n) mod P through tables: long lanes, and short ones for what is as short as a row of
+// pixels. Software path: slicing by eight.
 #include "common/base/crc32c.hpp"
 
 #include <array>
@@ -45,40 +46,48 @@ std::uint32_t update_software(std::uint32_t crc, const std::byte* p, std::size_t
 
 #if defined(__x86_64__)
 
-constexpr std::size_t kLaneBytes = 1024;
-
-/// Matrix of "append kLaneBytes zero bytes", as four tables of one byte each.
-constexpr std::array<Table, 4> make_shift_tables() {
+/// Matrix of "append so many zero bytes", as four tables of one byte each.
+std::array<Table, 4> make_shift_tables(std::size_t zero_bytes) noexcept {
   std::array<Table, 4> tables{};
   for (std::size_t byte = 0; byte < 4; ++byte)
     for (std::uint32_t i = 0; i < 256; ++i) {
       std::uint32_t crc = i << (8 * byte);
-      for (std::size_t n = 0; n < kLaneBytes; ++n) crc = (crc >> 8) ^ kSlicing[0][crc & 0xff];
+      for (std::size_t n = 0; n < zero_bytes; ++n) crc = (crc >> 8) ^ kSlicing[0][crc & 0xff];
       tables[byte][i] = crc;
     }
   return tables;
 }
 
+/// The CRC as it is kLaneBytes zero bytes later.
+template <std::size_t kLaneBytes>
 std::uint32_t shift_lane(std::uint32_t crc) noexcept {
-  static const std::array<Table, 4> tables = make_shift_tables();
+  static const std::array<Table, 4> tables = make_shift_tables(kLaneBytes);
   return tables[0][crc & 0xff] ^ tables[1][(crc >> 8) & 0xff] ^ tables[2][(crc >> 16) & 0xff] ^
          tables[3][crc >> 24];
 }
 
-__attribute__((target("sse4.2"))) std::uint32_t update_hardware(std::uint32_t crc, const std::byte* p,
-                                                                std::size_t count) noexcept {
-  while (count >= 3 * kLaneBytes) {
+/// Goes on over as many whole triples of lanes as there are, and moves `p` and `count` behind them.
+template <std::size_t kLaneBytes>
+__attribute__((target("sse4.2"))) std::uint32_t update_in_lanes(std::uint32_t crc, const std::byte*& p,
+                                                                std::size_t& count) noexcept {
+  for (; count >= 3 * kLaneBytes; p += 3 * kLaneBytes, count -= 3 * kLaneBytes) {
     std::uint64_t a = crc, b = 0, c = 0;
     for (std::size_t i = 0; i < kLaneBytes; i += 8) {
       a = _mm_crc32_u64(a, load_le<std::uint64_t>(p + i));
       b = _mm_crc32_u64(b, load_le<std::uint64_t>(p + kLaneBytes + i));
       c = _mm_crc32_u64(c, load_le<std::uint64_t>(p + 2 * kLaneBytes + i));
     }
-    crc = shift_lane(shift_lane(static_cast<std::uint32_t>(a)) ^ static_cast<std::uint32_t>(b)) ^
+    crc = shift_lane<kLaneBytes>(shift_lane<kLaneBytes>(static_cast<std::uint32_t>(a)) ^
+                                 static_cast<std::uint32_t>(b)) ^
           static_cast<std::uint32_t>(c);
-    p += 3 * kLaneBytes;
-    count -= 3 * kLaneBytes;
   }
+  return crc;
+}
+
+__attribute__((target("sse4.2"))) std::uint32_t update_hardware(std::uint32_t crc, const std::byte* p,
+                                                                std::size_t count) noexcept {
+  crc = update_in_lanes<1024>(crc, p, count);
+  crc = update_in_lanes<128>(crc, p, count);
   std::uint64_t tail = crc;
   for (; count >= 8; count -= 8, p += 8) tail = _mm_crc32_u64(tail, load_le<std::uint64_t>(p));
   crc = static_cast<std::uint32_t>(tail);

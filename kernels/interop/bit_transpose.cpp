@@ -5,11 +5,13 @@
 //
 // Works on 64-element chunks: bytes of one kind are collected first, then 8 x 8 bits are turned by three
 // swaps in a 64-bit word, eight words at a time so that the compiler can use whatever vectors there are.
+// Processors with AVX2 do all but the last elements in bit_transpose_avx2.cpp.
 #include <array>
 #include <cstdint>
 #include <cstring>
 
 #include "common/base/check.hpp"
+#include "kernels/interop/bit_transpose_avx2.hpp"
 #include "kernels/interop/bslz4.hpp"
 
 namespace ff::kernels {
@@ -57,10 +59,38 @@ void spread(const Words& words, std::size_t byte, std::byte* out) noexcept {
   for (std::size_t i = 0; i < kChunk; ++i) out[i * kElementBytes + byte] = plane[i];
 }
 
+#if defined(__x86_64__)
+
+bool has_avx2() noexcept {
+  static const bool has = __builtin_cpu_supports("avx2") != 0;
+  return has;
+}
+template <std::size_t kElementBytes>
+std::size_t forward_by_vectors(const std::byte* in, std::size_t elements, std::byte* out) noexcept {
+  return has_avx2() ? avx2::bitshuffle_chunks<kElementBytes>(in, elements, out) : 0;
+}
+template <std::size_t kElementBytes>
+std::size_t backward_by_vectors(const std::byte* in, std::size_t elements, std::byte* out) noexcept {
+  return has_avx2() ? avx2::bitunshuffle_chunks<kElementBytes>(in, elements, out) : 0;
+}
+
+#else
+
+template <std::size_t kElementBytes>
+std::size_t forward_by_vectors(const std::byte*, std::size_t, std::byte*) noexcept {
+  return 0;
+}
+template <std::size_t kElementBytes>
+std::size_t backward_by_vectors(const std::byte*, std::size_t, std::byte*) noexcept {
+  return 0;
+}
+
+#endif
+
 template <std::size_t kElementBytes>
 void forward(const std::byte* in, std::size_t elements, std::byte* out) noexcept {
   const std::size_t row_bytes = elements / 8;
-  std::size_t e = 0;
+  std::size_t e = forward_by_vectors<kElementBytes>(in, elements, out);
   for (; e + kChunk <= elements; e += kChunk) {
     for (std::size_t b = 0; b < kElementBytes; ++b) {
       Words words;
@@ -86,7 +116,7 @@ void forward(const std::byte* in, std::size_t elements, std::byte* out) noexcept
 template <std::size_t kElementBytes>
 void backward(const std::byte* in, std::size_t elements, std::byte* out) noexcept {
   const std::size_t row_bytes = elements / 8;
-  std::size_t e = 0;
+  std::size_t e = backward_by_vectors<kElementBytes>(in, elements, out);
   for (; e + kChunk <= elements; e += kChunk) {
     for (std::size_t b = 0; b < kElementBytes; ++b) {
       Words words;
