@@ -40,25 +40,25 @@ inline void swap_bits(__m256i& low, __m256i& high, __m256i mask) noexcept {
 /// Columns to rows and rows to columns: its own inverse.
 inline void turn_bits(Vectors& x) noexcept {
   const __m256i by4 = _mm256_set1_epi8(0x0f), by2 = _mm256_set1_epi8(0x33), by1 = _mm256_set1_epi8(0x55);
-  for (int i : {0, 1, 2, 3}) swap_bits<4>(x.v[i], x.v[i + 4], by4);
-  for (int i : {0, 1, 4, 5}) swap_bits<2>(x.v[i], x.v[i + 2], by2);
-  for (int i : {0, 2, 4, 6}) swap_bits<1>(x.v[i], x.v[i + 1], by1);
+  for (const std::size_t i : {0, 1, 2, 3}) swap_bits<4>(x.v[i], x.v[i + 4], by4);
+  for (const std::size_t i : {0, 1, 4, 5}) swap_bits<2>(x.v[i], x.v[i + 2], by2);
+  for (const std::size_t i : {0, 2, 4, 6}) swap_bits<1>(x.v[i], x.v[i + 1], by1);
 }
 
 /// Column j, byte k: plane, byte 8 k + j. 8 columns become 16 bytes of each half of 8 vectors.
 inline Vectors columns_to_plane(const Vectors& c) noexcept {
   Vectors pairs, fours, out;
-  for (int j = 0; j < 8; j += 2) {
+  for (std::size_t j = 0; j < 8; j += 2) {
     pairs.v[j] = _mm256_unpacklo_epi8(c.v[j], c.v[j + 1]);
     pairs.v[j + 1] = _mm256_unpackhi_epi8(c.v[j], c.v[j + 1]);
   }
-  for (int half : {0, 1})
-    for (int j : {0, 1}) {
+  for (const std::size_t half : {0, 1})
+    for (const std::size_t j : {0, 1}) {
       fours.v[4 * half + 2 * j] = _mm256_unpacklo_epi16(pairs.v[4 * j + half], pairs.v[4 * j + 2 + half]);
       fours.v[4 * half + 2 * j + 1] = _mm256_unpackhi_epi16(pairs.v[4 * j + half], pairs.v[4 * j + 2 + half]);
     }
-  for (int quarter = 0; quarter < 4; ++quarter) {
-    const int at = 4 * (quarter / 2) + quarter % 2;
+  for (std::size_t quarter = 0; quarter < 4; ++quarter) {
+    const std::size_t at = 4 * (quarter / 2) + quarter % 2;
     out.v[2 * quarter] = _mm256_unpacklo_epi32(fours.v[at], fours.v[at + 2]);
     out.v[2 * quarter + 1] = _mm256_unpackhi_epi32(fours.v[at], fours.v[at + 2]);
   }
@@ -70,18 +70,18 @@ inline Vectors plane_to_columns(const Vectors& plane) noexcept {
   const __m256i beside = _mm256_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15,  //
                                           0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);
   Vectors ones, twos, fours, out;
-  for (int v = 0; v < 8; ++v) ones.v[v] = _mm256_shuffle_epi8(plane.v[v], beside);
+  for (std::size_t v = 0; v < 8; ++v) ones.v[v] = _mm256_shuffle_epi8(plane.v[v], beside);
   // ... and then 8 x 8 of these pairs are turned.
-  for (int v = 0; v < 8; v += 2) {
+  for (std::size_t v = 0; v < 8; v += 2) {
     twos.v[v] = _mm256_unpacklo_epi16(ones.v[v], ones.v[v + 1]);
     twos.v[v + 1] = _mm256_unpackhi_epi16(ones.v[v], ones.v[v + 1]);
   }
-  for (int half : {0, 1})
-    for (int v : {0, 1}) {
+  for (const std::size_t half : {0, 1})
+    for (const std::size_t v : {0, 1}) {
       fours.v[4 * half + v] = _mm256_unpacklo_epi32(twos.v[4 * v + half], twos.v[4 * v + 2 + half]);
       fours.v[4 * half + 2 + v] = _mm256_unpackhi_epi32(twos.v[4 * v + half], twos.v[4 * v + 2 + half]);
     }
-  for (int pair = 0; pair < 4; ++pair) {
+  for (std::size_t pair = 0; pair < 4; ++pair) {
     out.v[2 * pair] = _mm256_unpacklo_epi64(fours.v[2 * pair], fours.v[2 * pair + 1]);
     out.v[2 * pair + 1] = _mm256_unpackhi_epi64(fours.v[2 * pair], fours.v[2 * pair + 1]);
   }
@@ -113,7 +113,7 @@ inline void split_bytes(const std::byte* low, const std::byte* high, __m256i* by
     const __m256i kinds = _mm256_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15,  //
                                            0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     __m256i four[4];
-    for (int part : {0, 1}) {
+    for (const std::size_t part : {0, 1}) {
       const __m256i a = load(low + 32 * part), b = load(high + 32 * part);
       four[2 * part] = _mm256_shuffle_epi8(_mm256_permute2x128_si256(a, b, 0x20), kinds);
       four[2 * part + 1] = _mm256_shuffle_epi8(_mm256_permute2x128_si256(a, b, 0x31), kinds);
@@ -147,7 +147,7 @@ inline void join_bytes(const __m256i* bytes, std::byte* low, std::byte* high) no
                   high23 = _mm256_unpackhi_epi8(bytes[2], bytes[3]);
     const __m256i four[4] = {_mm256_unpacklo_epi16(low01, low23), _mm256_unpackhi_epi16(low01, low23),
                              _mm256_unpacklo_epi16(high01, high23), _mm256_unpackhi_epi16(high01, high23)};
-    for (int part : {0, 1}) {
+    for (const std::size_t part : {0, 1}) {
       store(low + 32 * part, _mm256_permute2x128_si256(four[2 * part], four[2 * part + 1], 0x20));
       store(high + 32 * part, _mm256_permute2x128_si256(four[2 * part], four[2 * part + 1], 0x31));
     }
