@@ -16,8 +16,8 @@ from typing import Callable
 from fault_site import Site, alive
 
 PARTS = ("agent", "collector", "sink", "broker")
-FAULTS = ("kill", "pause", "restart", "full disk", "slow disk", "cut link", "corrupt bytes", "clock jump")
-PROXY_OF = {"agent": "detector", "collector": "link", "sink": "fetch", "broker": "publish"}
+WIRE_OF = {"agent": "detector", "collector": "link", "sink": "fetch", "broker": "publish"}
+SLOW_BITS_PER_S = 1_000_000
 SOCKET_QUEUE = 64  # images that ZeroMQ and TCP may hold for a killed agent
 
 
@@ -29,6 +29,8 @@ class Cell:
     log: str = "kafka"
     may_lose: dict[str, int] = field(default_factory=dict)  # stage -> frames
     broker_settings: tuple[str, ...] = ()
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)  # part -> keys, beside the site's
+    network: str = ""  # "proxy" where only a proxy can make the fault
 
     @property
     def name(self) -> str:
@@ -77,18 +79,47 @@ def disk(part: str, full: bool):
 
 
 def cut(part: str):
-    def strike(site: Site, lasts: float, chance: random.Random) -> str:
-        proxy, frozen = site.proxies[PROXY_OF[part]], chance.random() < 0.5
-        proxy.freeze() if frozen else proxy.cut()
+    def strike(site: Site, lasts: float, _chance: random.Random) -> str:
+        wire = site.wires[WIRE_OF[part]]
+        wire.cut()
         time.sleep(lasts)
-        proxy.heal()
-        return f"{'silent' if frozen else 'refused'} for {lasts:g} s"
+        wire.heal()
+        return f"{'cable pulled' if site.network.name == 'netns' else 'connections refused'} for {lasts:g} s"
+    return strike
+
+
+def silence(part: str):
+    """Half-open connections: nothing comes through and nobody is told."""
+    def strike(site: Site, lasts: float, _chance: random.Random) -> str:
+        wire = site.wires[WIRE_OF[part]]
+        wire.freeze()
+        time.sleep(lasts)
+        wire.heal()
+        return f"nothing comes through for {lasts:g} s{what_was_dropped(site, wire)}"
+    return strike
+
+
+def what_was_dropped(site: Site, wire) -> str:
+    if site.network.name != "netns":
+        return ""
+    assert wire.dropped > 0, "no packet was dropped: nothing was tested"
+    return f", {wire.dropped} packets dropped"
+
+
+def slow(part: str):
+    """A wire that carries less than the series needs."""
+    def strike(site: Site, lasts: float, _chance: random.Random) -> str:
+        wire = site.wires[WIRE_OF[part]]
+        wire.slow(SLOW_BITS_PER_S)
+        time.sleep(lasts)
+        wire.heal()
+        return f"{SLOW_BITS_PER_S / 1e6:g} Mbit/s for {lasts:g} s{what_was_dropped(site, wire)}"
     return strike
 
 
 def corrupt_on_the_wire(part: str, towards: str, every_bytes: int):
     def strike(site: Site, lasts: float, _chance: random.Random) -> str:
-        proxy = site.proxies[PROXY_OF[part]]
+        proxy = site.wires[WIRE_OF[part]]
         proxy.corrupt(every_bytes, towards)
         time.sleep(lasts)
         proxy.heal()
@@ -113,23 +144,23 @@ def flip_bit_in(path: Path, chance: random.Random, beyond: int) -> bool:
 def corrupt_spool(site: Site, lasts: float, chance: random.Random) -> str:
     """Bits flip in records that wait in the spool because no collector can be reached."""
     spool = site.folder / "spool"
-    site.proxies["link"].cut()
+    site.wires["link"].cut()
     sizes = {path: path.stat().st_size for path in spool.glob("segment-*.ffs")}
     time.sleep(lasts)
     flipped = sum(flip_bit_in(path, chance, sizes.get(path, 0)) for path in sorted(spool.glob("segment-*.ffs")))
-    site.proxies["link"].heal()
+    site.wires["link"].heal()
     assert flipped > 0, "nothing lay in the spool: nothing was tested"
     return f"{flipped} bit flipped in the spool"
 
 
 def corrupt_broker_log(site: Site, lasts: float, chance: random.Random) -> str:
     """Bits flip in the broker's files under records that the sink has not fetched yet."""
-    site.proxies["fetch"].cut()
+    site.wires["fetch"].cut()
     logs = sorted((site.folder / "kafka" / "data").glob("*.blocks-*/*.log"))
     sizes = {path: path.stat().st_size for path in logs}
     time.sleep(lasts)
     flipped = sum(flip_bit_in(path, chance, sizes[path]) for path in logs[:1])
-    site.proxies["fetch"].heal()
+    site.wires["fetch"].heal()
     assert flipped > 0, "nothing was in the broker's log: nothing was tested"
     return f"{flipped} bit flipped in the broker's log"
 
@@ -157,18 +188,20 @@ SHORT_RETENTION = ("log.retention.ms=1000", "log.roll.ms=1000", "log.retention.c
 
 def all_cells() -> list[Cell]:
     cells = []
+    own_sleep = {"agent": {"series.idle_timeout": "4 s"}}  # an agent must not take its own pause for the detector's silence
     for part in PARTS:
         lost = {"receive": SOCKET_QUEUE} if part == "agent" else {}
         own_disk = {"log": "log"} if part == "collector" else {}  # over Kafka a collector writes nothing
-        cells += [Cell(part, "kill", kill(part), may_lose=lost), Cell(part, "pause", pause(part)),
+        cells += [Cell(part, "kill", kill(part), may_lose=lost), Cell(part, "pause", pause(part), settings=own_sleep if part == "agent" else {}),
                   Cell(part, "restart", restart(part), may_lose=lost),
                   Cell(part, "full disk", disk(part, full=True), **own_disk),
                   Cell(part, "slow disk", disk(part, full=False), **own_disk), Cell(part, "cut link", cut(part), may_lose=lost),
+                  Cell(part, "silent link", silence(part), may_lose=lost), Cell(part, "slow link", slow(part), may_lose=lost),
                   Cell(part, "clock jump", clock(part))]
     cells += [Cell("agent", "corrupt bytes", corrupt_spool, may_lose={"spool": 64, "log": 64}),
-              Cell("collector", "corrupt bytes", corrupt_on_the_wire("collector", "target", 150_000)),
+              Cell("collector", "corrupt bytes", corrupt_on_the_wire("collector", "target", 150_000), network="proxy"),
               # What comes damaged twice is taken for undecodable: dead-lettered, and kept in the agent's quarantine.
-              Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client", 1_000_000), may_lose={"log": 64}),
+              Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client", 1_000_000), may_lose={"log": 64}, network="proxy"),
               Cell("broker", "corrupt bytes", corrupt_broker_log),
               Cell("sink", "away longer than retention", sink_away, broker_settings=SHORT_RETENTION)]
     return cells

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A site under test: detector, agent, collector, Kafka and sink as processes, with every connection through a proxy.
+"""A site under test: detector, agent, collector, Kafka and sink as processes, joined by wires that can be broken.
 
-    detector ─[proxy]─▶ agent ─[proxy]─▶ collector ─[proxy]─▶ Kafka ─[proxy]─▶ sink
+    detector ─▶ agent ─▶ collector ─▶ Kafka ─▶ sink
 
 A supervisor starts again what dies, a second later, as systemd does.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -17,29 +16,36 @@ import time
 from pathlib import Path
 
 from fault_control import FaultControl
-from path_runner import Daemon, PathRunner, free_port
-from tcp_proxy import TcpProxy
+from fault_network import NETWORKS
+from path_runner import PathRunner, Place, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKER = [sys.executable, str(ROOT / "tools" / "kafka" / "broker")]
 DAEMONS = ("collector", "sink", "agent")
 SETTINGS = {
-    "agent": {"series.idle_timeout": "20 s", "receipt.timeout": "5 s"},
+    "agent": {"receipt.timeout": "5 s"},
     "sink": {"file.max_time": "500 ms", "store.window_timeout": "5 s", "store.grace": "10 s", "store.grace_max": "30 s",
              "replay.timeout": "5 s", "replay.pause": "2 s", "store.retry_max": "1 s"},
     "collector": {"log.delivery_timeout": "10 s"},
 }
 
 
-class Site(PathRunner):
-    """`log` is "kafka" or "log". Faults are made by cells through `controls`, `proxies` and the signals here."""
+def settings_for(lasts: float, more: dict[str, dict[str, str]]) -> dict[str, dict[str, object]]:
+    """Quick time-outs. How long a detector may be silent and may be made to wait is the site's choice: longer than the fault."""
+    settings = {name: {**keys, **more.get(name, {})} for name, keys in SETTINGS.items()}
+    for key in ("series.idle_timeout", "pool.max_wait"):
+        settings["agent"].setdefault(key, f"{lasts + 20:g} s")
+    return settings
 
-    def __init__(self, bin_dir: Path, shim: Path, folder: Path, log: str, seed: int, broker_settings=()):
-        super().__init__(bin_dir, folder, f"log://{folder}/log", settings={n: dict(s) for n, s in SETTINGS.items()})
-        self.log, self.broker_settings = log, list(broker_settings)
-        self.proxies = {name: TcpProxy(0, seed + index)
-                        for index, name in enumerate(("detector", "link", "publish", "fetch"))}
-        self.proxies["detector"].target, self.proxies["link"].target = self.detector_port, self.link_port
+
+class Site(PathRunner):
+    """Where `cell` is tried, with a fault of `lasts` seconds. Faults are made by cells through `controls`, `wires` and the signals here."""
+
+    def __init__(self, bin_dir: Path, shim: Path, folder: Path, cell, network: str, lasts: float, seed: int):
+        super().__init__(bin_dir, folder, f"log://{folder}/log", settings=settings_for(lasts, cell.settings))
+        self.log, self.broker_settings = cell.log, list(cell.broker_settings)
+        self.network = NETWORKS[network](seed)
+        self.wires, self.places = self.network.wires, self.network.places
         disks = {"agent": folder / "spool", "collector": folder / "log", "sink": self.store, "broker": folder / "kafka"}
         self.controls = {name: FaultControl(folder / f"{name}.fault", shim, disk) for name, disk in disks.items()}
         self.environment = {name: control.environment for name, control in self.controls.items()}
@@ -49,11 +55,14 @@ class Site(PathRunner):
 
     def settings_of(self, name: str) -> dict[str, object]:
         settings = super().settings_of(name)
+        connects = self.network.connects
         if name == "agent":
-            settings["source.address"] = f"tcp://127.0.0.1:{self.proxies['detector'].port}"
-            settings["link.collectors"] = f'["tcp://127.0.0.1:{self.proxies["link"].port}"]'
+            settings["source.address"] = f"tcp://{connects['detector']}"
+            settings["link.collectors"] = f'["tcp://{connects["link"]}"]'
         elif self.log == "kafka":
-            settings["log.url"] = f"kafka://127.0.0.1:{self.proxies['publish' if name == 'collector' else 'fetch'].port}"
+            settings["log.url"] = f"kafka://{connects['publish' if name == 'collector' else 'fetch']}"
+        if name == "collector":
+            settings["link.listen"] = f"tcp://{self.network.listens['link']}"
         known = self.known_keys(name)
         return {key: value for key, value in settings.items() if key in known}
 
@@ -78,6 +87,7 @@ class Site(PathRunner):
             super().__enter__()
         except BaseException:
             self.stop_broker()
+            self.network.close()
             raise
         self.supervisor = threading.Thread(target=self.supervise, daemon=True)
         self.supervisor.start()
@@ -94,21 +104,17 @@ class Site(PathRunner):
                 daemon.process.kill()
                 daemon.process.wait()
         self.stop_broker()
-        for proxy in self.proxies.values():
-            proxy.close()
+        self.network.close()
 
     def start_broker(self) -> None:
-        via = [option for name in ("publish", "fetch") for option in ("--via", str(self.proxies[name].port))]
+        via = [f"--via={self.network.connects[wire]}={self.network.listens[wire]}" for wire in ("publish", "fetch")]
         folder = self.folder / "kafka"
         folder.mkdir(exist_ok=True)
-        done = subprocess.run([*BROKER, "start", str(folder), "--port", str(self.broker_port), *via,
-                               *(f"--set={line}" for line in self.broker_settings)], check=False, text=True,
-                              capture_output=True, timeout=180, env={**os.environ, **self.environment["broker"]})
+        start = [*BROKER, "start", str(folder), "--port", str(self.broker_port), *via, *(f"--set={line}" for line in self.broker_settings)]
+        done = subprocess.run(self.place("broker").command(start), check=False, text=True, capture_output=True, timeout=180,
+                              env={**os.environ, **self.environment["broker"]})
         if done.returncode != 0:
             raise RuntimeError(f"the broker does not start: {done.stderr}")
-        leads_to = json.loads((folder / "broker.json").read_text())["via"]
-        for name in ("publish", "fetch"):
-            self.proxies[name].target = leads_to[str(self.proxies[name].port)]
 
     def stop_broker(self) -> None:
         if self.log == "kafka":
@@ -135,6 +141,12 @@ class Site(PathRunner):
 
     # ------------------------------------------------------------ processes by name, the broker included
 
+    def data_files(self) -> set[Path]:
+        return set(self.store.rglob("*.h5"))
+
+    def place(self, name: str) -> Place:
+        return self.places.get(name, Place())
+
     def broker_pid(self) -> int:
         """0 while none is known: no process of ours."""
         try:
@@ -158,12 +170,16 @@ class Site(PathRunner):
         self.away.discard(name)
 
     def wait_well(self, timeout_s: float) -> None:
-        """Until every daemon says it is ready."""
+        """Until every daemon says it is ready and frames reach the store again."""
+        stored, flows = self.data_files(), False
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
-            if all(self.daemons[name].get("/readyz")[0] == 200 for name in DAEMONS):
+            flows = flows or self.data_files() != stored
+            if flows and all(self.daemons[name].get("/readyz")[0] == 200 for name in DAEMONS):
                 return
             time.sleep(0.1)
+        if not flows:
+            raise TimeoutError(f"no frame was stored in {timeout_s} s after the fault")
         states = {name: self.daemons[name].get("/readyz")[1].strip() for name in DAEMONS}
         raise TimeoutError(f"not ready {timeout_s} s after the fault: {states}")
 
@@ -175,9 +191,9 @@ class Site(PathRunner):
 
     def detector(self, source: str, rate: float, report: Path) -> subprocess.Popen:
         """A detector that holds images while nobody takes them, for as long as the fault lasts."""
-        command = [str(self.bin_dir / "foreframe"), "replay", source, "--bind", f"tcp://127.0.0.1:{self.detector_port}",
+        command = [str(self.bin_dir / "foreframe"), "replay", source, "--bind", f"tcp://{self.network.listens['detector']}",
                    "--rate", str(rate), "--stall", "300 s", "--linger", "120 s", "--report", str(report), "--quiet"]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=open(self.folder / "replay.log", "ab"))
+        return subprocess.Popen(self.place("detector").command(command), stdout=subprocess.DEVNULL, stderr=open(self.folder / "replay.log", "ab"))
 
 
 def alive(pid: int) -> bool:
@@ -185,6 +201,3 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (OSError, IndexError):
         return False
-
-
-__all__ = ["Site", "Daemon", "DAEMONS", "alive", "signal"]

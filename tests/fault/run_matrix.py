@@ -7,10 +7,11 @@
     tests/fault/run_matrix.py … --cells "sink × full disk"  one of them
     tests/fault/run_matrix.py --list
 
-Each cell is a site of its own: detector, agent, collector, Apache Kafka, sink, every connection through a proxy. After the
-fault nobody helps. Then must hold: the daemons are ready again, the series closes, every frame number is in exactly one
-state, every stored pixel equals the detector's and lies in one file only, what is lost is lost in a stage that the fault
-excuses, the spool is empty, memory is back. Exit code 0 when all cells pass.
+Each cell is a site of its own: detector, agent, collector, Apache Kafka, sink, every connection over a wire that can be broken:
+network namespaces with tc where the machine allows, else proxies (--network). After the fault nobody helps. Then must hold:
+the daemons are ready again and frames are stored again, the series closes, every frame number is in exactly one state, every
+stored pixel equals the detector's and lies in one file only, what is lost is lost in a stage that the fault excuses, the
+spool is empty, memory is back. Exit code 0 when all cells pass.
 """
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ sys.path[:0] = [str(ROOT / "tools" / "python"), str(ROOT / "tests" / "e2e"), str
 import junit_report  # noqa: E402
 from fault_cells import Cell, all_cells  # noqa: E402
 from fault_judge import judge  # noqa: E402
+from fault_network import choose_network  # noqa: E402
 from fault_site import DAEMONS, Site  # noqa: E402
 from recorded_frames import recorded_frames  # noqa: E402
 
@@ -56,10 +58,11 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> dict:
     """What came out: "passed", and what the table shows."""
     folder = Path(tempfile.mkdtemp(prefix="fault-", dir=options.scratch))
     chance = random.Random(f"{options.seed} {cell.name}")
-    result = {"cell": cell.name, "passed": False, "log": cell.log}
+    network = cell.network or options.network
+    result = {"cell": cell.name, "passed": False, "log": cell.log, "network": network}
     began = time.monotonic()
-    site = Site(options.bin, options.shim, folder, cell.log, options.seed, cell.broker_settings)
     try:
+        site = Site(options.bin, options.shim, folder, cell, network, options.lasts, options.seed)
         source = f"{options.source},frames={options.frames},seed={chance.randrange(1000)}"
         expected = recorded_frames(source, options.bin / "foreframe", folder)
         with site:
@@ -79,7 +82,8 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> dict:
 
 def drive(cell: Cell, site: Site, source: str, options: argparse.Namespace, chance: random.Random) -> dict:
     """Streams the series, strikes in the middle of it, and waits until all is well again."""
-    with site.detector(source, options.rate, site.folder / "replay.json") as detector:
+    detector = site.detector(source, options.rate, site.folder / "replay.json")
+    try:
         time.sleep(options.before + chance.random())
         site.memory_before = {name: site.daemons[name].memory_bytes() for name in DAEMONS}
         done = cell.strike(site, options.lasts, chance)
@@ -88,16 +92,24 @@ def drive(cell: Cell, site: Site, source: str, options: argparse.Namespace, chan
         recovered = time.monotonic() - lifted
         if detector.wait(300) != 0:
             raise RuntimeError(f"the detector gave up: {(site.folder / 'replay.log').read_text()[-500:]}")
+    finally:
+        detector.kill()
+        detector.wait()
     return {"fault": done, "recovery_s": round(recovered, 1), "restarts": site.restarts}
 
 
 def table(results: list[dict]) -> str:
-    lines = ["| cell | fault | frames sent | stored | lost, and where | ready again after | |", "|---|---|---|---|---|---|---|"]
+    lines = ["| cell | network | fault | frames sent | stored | lost, and where | well again after | |", "|---|---|---|---|---|---|---|---|"]
     for result in results:
-        lines.append(f"| {result['cell']} | {result.get('fault', '–')} | {result.get('sent', '–')} | {result.get('stored', '–')} | "
+        lines.append(f"| {result['cell']} | {result['network']} | {result.get('fault', '–')} | {result.get('sent', '–')} | {result.get('stored', '–')} | "
                      f"{result.get('lost', '–')} | {result.get('recovery_s', '–')} s | "
                      f"{'passed' if result['passed'] else '**failed**: ' + result.get('why', '')} |")
     return "\n".join(lines)
+
+
+def write_json(options: argparse.Namespace, results: list[dict]) -> None:
+    run = {"seed": options.seed, "network": options.network, "lasts_s": options.lasts, "cells": results}
+    options.json.write_text(json.dumps(run, indent=1) + "\n")
 
 
 def arguments() -> argparse.Namespace:
@@ -112,6 +124,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=50, help="images a second")
     parser.add_argument("--before", type=float, default=3, help="seconds of quiet before the fault")
     parser.add_argument("--lasts", type=float, default=6, help="seconds that a fault lasts; 30 for the full matrix")
+    parser.add_argument("--network", choices=["auto", "netns", "proxy"], default="auto", help="auto: netns where the machine allows")
     parser.add_argument("--scratch", type=Path, help="default: the system's folder for temporary files")
     parser.add_argument("--keep", action="store_true", help="keep the folders of cells that passed as well")
     parser.add_argument("--list", action="store_true")
@@ -126,22 +139,23 @@ def main() -> int:
     if options.list:
         print("\n".join(cell.name for cell in cells))
         return 0
+    options.network = choose_network(options.network)
     results = []
     with ThreadPoolExecutor(options.jobs) as pool:
         for result in pool.map(lambda cell: run_cell(cell, options), cells):
             results.append(result)
+            if options.json:
+                write_json(options, results)
             print(f"{'ok    ' if result['passed'] else 'FAILED'} {result['cell']:<36} {result['seconds']:6.1f} s  "
                   f"{result.get('why') or result.get('lost', '')}", flush=True)
             if not result["passed"]:
                 print(f"       logs: {result['folder']}", flush=True)
     print("\n" + table(results))
-    if options.json:
-        options.json.write_text(json.dumps({"seed": options.seed, "cells": results}, indent=1) + "\n")
     if options.junitxml:
         junit_report.write(options.junitxml, "faults", [
             junit_report.Case(result["cell"], result["seconds"], result.get("why", ""), result.get("trace", "")) for result in results])
     failed = sum(not result["passed"] for result in results)
-    print(f"\n{len(results) - failed} passed, {failed} failed (seed {options.seed})")
+    print(f"\n{len(results) - failed} passed, {failed} failed (seed {options.seed}, network {options.network})")
     return 1 if failed else 0
 
 

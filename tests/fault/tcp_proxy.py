@@ -6,6 +6,7 @@ import random
 import select
 import socket
 import threading
+import time
 
 CHUNK = 256 * 1024
 
@@ -20,6 +21,7 @@ class TcpProxy:
         self.pairs: set[tuple[socket.socket, socket.socket]] = set()
         self.lock = threading.Lock()
         self.is_cut = self.is_frozen = self.closed = False
+        self.bytes_per_s = 0.0         # each way of each connection; 0: as fast as it goes
         self.flip_every = 0            # bytes between two flipped bits towards `flip_towards`; 0: none
         self.flip_towards = "target"
         self.bits_flipped = 0
@@ -38,13 +40,16 @@ class TcpProxy:
         """Connections stay, nothing comes through: a switch that died."""
         self.is_frozen = True
 
+    def slow(self, bits_per_s: int) -> None:
+        self.bytes_per_s = bits_per_s / 8
+
     def corrupt(self, every_bytes: int, towards: str) -> None:
         """About one flipped bit in `every_bytes` of what goes towards "target" or "client"."""
         self.flip_towards, self.flip_every = towards, every_bytes
 
     def heal(self) -> None:
         self.is_cut = self.is_frozen = False
-        self.flip_every = 0
+        self.flip_every = self.bytes_per_s = 0
 
     # ------------------------------------------------------------ passing on
 
@@ -81,9 +86,12 @@ class TcpProxy:
                     if self.is_frozen:
                         threading.Event().wait(0.05)
                     continue
-                part = source.recv(CHUNK)
+                pace = self.bytes_per_s
+                part = source.recv(int(pace / 20) if pace else CHUNK)
                 if not part:
                     return
+                if pace:
+                    time.sleep(len(part) / pace)
                 sink.sendall(self._damaged(part) if self.flip_every and towards == self.flip_towards else part)
         except (OSError, ValueError):
             return

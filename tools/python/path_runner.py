@@ -10,6 +10,7 @@ Used by tools/demo and tests/e2e. Standard library only.
 """
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import shutil
@@ -17,8 +18,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 
@@ -33,19 +32,31 @@ class PathError(RuntimeError):
     """Something on the path did not do what it should; the message holds the end of its log."""
 
 
+class Place:
+    """Where a daemon runs: on this host. Tests have other places."""
+
+    def command(self, arguments: list[str]) -> list[str]:
+        """The command line that runs `arguments` there."""
+        return arguments
+
+    def connect(self, port: int, timeout_s: float) -> socket.socket:
+        """A connection to its loopback."""
+        return socket.create_connection(("127.0.0.1", port), timeout_s)
+
+
 class Daemon:
     """One foreframe daemon as a child process; its stderr goes to `<folder>/<name>.log`."""
 
     def __init__(self, program: Path, name: str, folder: Path, settings: dict[str, object],
-                 environment: dict[str, str] | None = None):
-        self.name, self.log_path, self.status_port = name, folder / f"{name}.log", free_port()
+                 environment: dict[str, str] | None = None, place: Place = Place()):
+        self.name, self.log_path, self.status_port, self.place = name, folder / f"{name}.log", free_port(), place
         settings = {"status.listen": f"127.0.0.1:{self.status_port}", **settings}
         arguments = [str(program), "--no-config"]
         for key, value in settings.items():
             arguments += ["--set", f"{key}={value}"]
         self.arguments = arguments
         self.log = open(self.log_path, "ab")
-        self.process = subprocess.Popen(arguments, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(place.command(arguments), stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
                                         env={**os.environ, **(environment or {})})
 
     def log_tail(self, lines: int = 30) -> str:
@@ -53,13 +64,17 @@ class Daemon:
         return "\n".join(self.log_path.read_text(errors="replace").splitlines()[-lines:])
 
     def get(self, page: str) -> tuple[int, str]:
+        """Status and body; status 0 when there is no answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.status_port)
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.status_port}{page}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
+            connection.sock = self.place.connect(self.status_port, timeout_s=5)
+            connection.request("GET", page)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode()
+        except (OSError, http.client.HTTPException):
             return 0, ""
+        finally:
+            connection.close()
 
     def metric(self, name: str, **labels: str) -> float:
         """Sum over all series of the metric that carry these labels; 0 when there is none."""
@@ -124,6 +139,7 @@ class PathRunner:
         self.pool = Path(f"/dev/shm/foreframe-{os.getpid()}-{self.detector_port}")
         self.extra = settings or {}
         self.environment: dict[str, dict[str, str]] = {}  # further variables by daemon
+        self.places: dict[str, Place] = {}                # by daemon; this host for those that are not named
         self.daemons: dict[str, Daemon] = {}
 
     def settings_of(self, name: str) -> dict[str, object]:
@@ -144,7 +160,7 @@ class PathRunner:
 
     def start(self, name: str) -> Daemon:
         daemon = Daemon(self.bin_dir / f"foreframe-{name}", name, self.folder, self.settings_of(name),
-                        self.environment.get(name))
+                        self.environment.get(name), self.places.get(name, Place()))
         self.daemons[name] = daemon
         return daemon
 
