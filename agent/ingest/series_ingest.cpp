@@ -11,6 +11,8 @@ using foreframe::wire::SeriesEnd;
 
 namespace {
 
+constexpr std::chrono::seconds kLookedAway(1);  ///< between two ticks: this thread was not there
+
 bool same_unique_id(const SeriesKey& a, const SeriesKey& b) {
   return a.id == b.id && !a.unique_id.empty() && a.unique_id == b.unique_id;
 }
@@ -138,7 +140,12 @@ void SeriesIngest::on_unreadable(const Unreadable& message, const SourceEvent& e
 }
 
 void SeriesIngest::tick(std::int64_t now_monotonic_ns) {
+  const std::int64_t since_last_ns = last_tick_ns_ == 0 ? 0 : now_monotonic_ns - last_tick_ns_;
+  last_tick_ns_ = now_monotonic_ns;
   if (!series_open()) return;
+  // While this process was stopped or waited for the pool nobody looked: that is no silence of the detector's.
+  if (since_last_ns > std::chrono::nanoseconds(kLookedAway).count())
+    current_.last_event_ns = std::min(now_monotonic_ns, current_.last_event_ns + since_last_ns);
   close_if_complete(now_monotonic_ns);
   if (series_open() && now_monotonic_ns - current_.last_event_ns >= options_.idle_timeout.count()) {
     metrics_.report(Fault::series_idle, "nothing came for series.idle_timeout; series closed",

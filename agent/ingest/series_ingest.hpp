@@ -52,7 +52,7 @@ class SeriesIngest {
   /// under this run's epoch. All but the last series are closed at once; the last one stays open for its detector.
   void recover(std::vector<RecoveredSeries> left, std::int64_t now_monotonic_ns);
   void handle(const SourceEvent& event);
-  /// Idle time-outs; call at least every 100 ms or so.
+  /// Idle time-outs; call at least every 100 ms or so. A pause above a second between two calls is not counted.
   void tick(std::int64_t now_monotonic_ns);
   /// Closes what is open, with reason AGENT_STOP.
   void stop();
@@ -104,6 +104,7 @@ class SeriesIngest {
   AgentMetrics& metrics_;
   Out out_;
   Current current_;
+  std::int64_t last_tick_ns_ = 0;           ///< 0: none yet
   std::optional<SeriesStarted> announced_;  ///< a start without geometry waits for its first image
   std::deque<SeriesKey> over_;              ///< the last series that ended, newest last
   bool pool_exhausted_ = false;  ///< the last wait for a slot was in vain: don't wait for each frame

@@ -135,6 +135,21 @@ TEST_CASE("an abort without end is closed by the idle time-out", "[agent]") {
   CHECK(bench.metrics.count(Fault::series_idle) == 1);
 }
 
+TEST_CASE("an agent that was stopped itself does not take that for the detector's silence", "[agent]") {
+  IngestBench bench;
+  bench.send(start_of(7, 10, 4, 6), kSecond);
+  bench.send(image_of(7, 0), 2 * kSecond);
+  bench.ingest.tick(2 * kSecond);
+  bench.ingest.tick(100 * kSecond);  // SIGSTOP, or a full pool: the images are still in the socket
+  CHECK(bench.all<SeriesClosed>().empty());
+  bench.send(image_of(7, 1), 100 * kSecond);
+  CHECK(bench.frames() == "0:1 1:1");
+  for (std::int64_t now = 101; now <= 129; ++now) bench.ingest.tick(now * kSecond);
+  CHECK(bench.all<SeriesClosed>().empty());
+  bench.ingest.tick(130 * kSecond);
+  CHECK(bench.all<SeriesClosed>().size() == 1);
+}
+
 TEST_CASE("an end without a start is counted and opens nothing", "[agent]") {
   IngestBench bench;
   bench.send(end_of(7));
@@ -331,8 +346,8 @@ TEST_CASE("a restarted agent goes on with the open series under the same uid and
     CHECK(second.all<SeriesOpened>()[1]->series->uid != uid);
   }
   SECTION("when nothing comes, the idle time-out closes it") {
-    second.ingest.tick(kSecond);
-    second.ingest.tick(32 * kSecond);
+    for (std::int64_t second_now = 1; second_now <= 32; ++second_now)
+      second.ingest.tick(second_now * kSecond);
     CHECK(second.all<SeriesClosed>().at(0)->reason == SeriesEnd::IDLE);
   }
   CHECK(second.metrics.count(Fault::series_resumed) == 1);
