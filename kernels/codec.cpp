@@ -161,8 +161,7 @@ void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetu
 
 // Words of all streams behind the side information; nothing where stored pixels would be smaller.
 std::optional<std::size_t> write_predicted(const EncodePlan& plan, const std::vector<std::byte>& side,
-                                           const std::vector<std::vector<std::uint16_t>>& streams,
-                                           MutableByteSpan payload) {
+                                           const StreamWords& streams, MutableByteSpan payload) {
   std::vector<std::size_t> words;
   std::size_t bytes = side.size() + lanes_head_bytes(streams.size());
   for (const auto& stream : streams) {
@@ -180,21 +179,8 @@ std::optional<std::size_t> write_predicted(const EncodePlan& plan, const std::ve
   return at;
 }
 
-// The loops of a device for a model.
-struct Coder {
-  decltype(&reference::encode_lanes) encode;
-  decltype(&reference::decode_lanes) decode;
-};
-
-Coder coder_of(Device device, Model model) noexcept {
-  constexpr std::array<Coder, 3> kReference{{{reference::encode_lanes, reference::decode_lanes},
-                                             {reference::encode_phases, reference::decode_phases},
-                                             {reference::encode_cells, reference::decode_cells}}};
-  constexpr std::array<Coder, 3> kCpu{{{cpu::encode_lanes, cpu::decode_lanes},
-                                       {cpu::encode_phases, cpu::decode_phases},
-                                       {cpu::encode_cells, cpu::decode_cells}}};
-  const auto index = static_cast<std::size_t>(model);
-  return device == Device::cpu ? kCpu[index] : kReference[index];
+const ModelCoder& coder_of(Device device, Model model) noexcept {
+  return (device == Device::cpu ? cpu::coders() : reference::kCoders)[static_cast<std::size_t>(model)];
 }
 
 Result<std::size_t> encode_predicted(Device device, TileState& state, const EncodePlan& plan,
@@ -204,7 +190,7 @@ Result<std::size_t> encode_predicted(Device device, TileState& state, const Enco
   std::vector<FrameMix> mixes = plan.mixes;
   const std::vector<std::byte> mix_bits = write_mixes(state.body(), mixes);
   const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
-  const Coder coder = coder_of(device, state.body().predictor->setup.model);
+  const ModelCoder& coder = coder_of(device, state.body().predictor->setup.model);
   const auto streams = coder.encode(state.body(), coding, frames, raw_bytes);
   const ContextTables* tables = plan.tables ? state.body().predictor->tables.get() : nullptr;
   const LevelCodec& codec = state.body().predictor->codec;

@@ -66,10 +66,8 @@ TokenFrame<Level> tokenize_frame(const FrameView& frame, const RowCodec& codec, 
 }
 
 template <typename Level>
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
+std::optional<StreamWords> encode_typed(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                        std::size_t bytes_max) {
   thread_local Scratch<std::uint16_t> symbol_memory, word_memory;
   thread_local Scratch<Level> level_memory;
   PredictorState& state = *body.predictor;
@@ -135,26 +133,20 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
     }
     predictor.end_frame();
   }
-  if (!decoder.ended_cleanly())
-    return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-  return {};
+  return lanes_status(decoder.ended_cleanly());
 }
 
 }  // namespace
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? encode_typed<std::uint32_t>(body, coding, frames, bytes_max)
-              : encode_typed<std::uint16_t>(body, coding, frames, bytes_max);
+std::optional<StreamWords> encode_smooth(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                         std::size_t bytes_max) {
+  return with_level_type(
+      body, [&](auto level) { return encode_typed<decltype(level)>(body, coding, frames, bytes_max); });
 }
 
-Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? decode_typed<std::uint32_t>(body, payload, frames)
-              : decode_typed<std::uint16_t>(body, payload, frames);
+Status decode_smooth(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  return with_level_type(body,
+                         [&](auto level) { return decode_typed<decltype(level)>(body, payload, frames); });
 }
 
 }  // namespace ff::kernels::cpu::avx512

@@ -157,8 +157,8 @@ bool StreamEncoder::put_frame(const TokenFrame<Level>& frame, std::size_t pixels
 template bool StreamEncoder::put_frame(const TokenFrame<std::uint16_t>&, std::size_t);
 template bool StreamEncoder::put_frame(const TokenFrame<std::uint32_t>&, std::size_t);
 
-std::vector<std::vector<std::uint16_t>> StreamEncoder::finish() {
-  std::vector<std::vector<std::uint16_t>> words(streams_);
+StreamWords StreamEncoder::finish() {
+  StreamWords words(streams_);
   for (std::size_t s = 0; s < streams_; ++s) {
     write_[s] -= 2 * kLanes;
     std::memcpy(write_[s], states_[s].data(), 4 * kLanes);

@@ -16,6 +16,7 @@
 #include "common/base/bytes.hpp"
 #include "kernels/cpu/scratch.hpp"
 #include "kernels/format/sections.hpp"
+#include "kernels/model_coder.hpp"
 
 namespace ff::kernels::cpu::avx512 {
 
@@ -50,7 +51,7 @@ class StreamEncoder {
   /// Returns false once a stream may run out of room in the next frame: the group does not shrink.
   template <typename Level>
   [[nodiscard]] bool put_frame(const TokenFrame<Level>& frame, std::size_t pixels);
-  [[nodiscard]] std::vector<std::vector<std::uint16_t>> finish();
+  [[nodiscard]] StreamWords finish();
 
  private:
   template <std::size_t kStreams, typename Level>
@@ -91,7 +92,7 @@ class StreamDecoder {
   unsigned level_bits_;
   std::size_t streams_;
   bool ran_out_ = false;
-  std::vector<std::vector<std::uint16_t>> words_;
+  StreamWords words_;
   std::array<const std::uint16_t*, kStreamsMax> read_{};
   std::array<const std::uint16_t*, kStreamsMax> end_{};
   alignas(64) std::array<std::array<std::uint32_t, kLanes>, kStreamsMax> states_{};

@@ -122,16 +122,13 @@ Status decode_cells_typed(TileState::Body& body, const PredictedPayload& payload
     finish_cell_rows(shape, tokens.get(), valued, memory.first_sentinel, predictor, rows, sums.data(), frame);
     predictor.end_frame();
   }
-  for (const CellStream& stream : streams) {
+  return lanes_status(std::ranges::all_of(streams, [](const CellStream& stream) {
     const bool at_start = std::ranges::all_of(stream.state, [](std::uint32_t x) { return x == kLaneStart; });
-    if (stream.ran_out || stream.in != stream.in_end || !at_start)
-      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-  }
-  return {};
+    return !stream.ran_out && stream.in == stream.in_end && at_start;
+  }));
 }
 
 Status decode_cells(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? decode_cells_typed<std::uint32_t>(body, payload, frames)
-              : decode_cells_typed<std::uint16_t>(body, payload, frames);
+  return with_level_type(
+      body, [&](auto level) { return decode_cells_typed<decltype(level)>(body, payload, frames); });
 }

@@ -219,10 +219,8 @@ inline void put_cell_frame(std::span<CellStream> streams, const CellGroup& group
 }
 
 template <typename Level>
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells_typed(TileState::Body& body,
-                                                                          const GroupCoding& coding,
-                                                                          GroupFrames frames,
-                                                                          std::size_t bytes_max) {
+std::optional<StreamWords> encode_cells_typed(TileState::Body& body, const GroupCoding& coding,
+                                              GroupFrames frames, std::size_t bytes_max) {
   PredictorState& state = *body.predictor;
   const unsigned level_bits = state.setup.levels.level_bits;
   CellGroup group = tokenize_cells<Level>(body, coding.group, frames);
@@ -249,7 +247,7 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells_typed(TileSt
     for (const CellStream& stream : streams) words += static_cast<std::size_t>(stream.out_end - stream.out);
     if (2 * words > bytes_max) return std::nullopt;
   }
-  std::vector<std::vector<std::uint16_t>> words;
+  StreamWords words;
   for (CellStream& stream : streams) {
     stream.out -= 2 * kLanes;
     std::memcpy(stream.out, stream.state.data(), 4 * kLanes);
@@ -258,11 +256,8 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells_typed(TileSt
   return words;
 }
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? encode_cells_typed<std::uint32_t>(body, coding, frames, bytes_max)
-              : encode_cells_typed<std::uint16_t>(body, coding, frames, bytes_max);
+std::optional<StreamWords> encode_cells(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                        std::size_t bytes_max) {
+  return with_level_type(
+      body, [&](auto level) { return encode_cells_typed<decltype(level)>(body, coding, frames, bytes_max); });
 }

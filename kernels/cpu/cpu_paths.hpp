@@ -7,33 +7,30 @@
 // Not here   which one runs (codec_cpu.cpp).
 #pragma once
 
-#include <optional>
-#include <vector>
-
 #include "common/base/bytes.hpp"
-#include "kernels/predictor_state.hpp"
+#include "kernels/model_coder.hpp"
 
-#define FF_CPU_PATH(name)                                                                           \
-  namespace name {                                                                                  \
-  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(                \
-      TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
-  [[nodiscard]] Status decode_lanes(TileState::Body& body, const PredictedPayload& payload,         \
-                                    MutableGroupFrames frames);                                     \
-  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(               \
-      TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
-  [[nodiscard]] Status decode_phases(TileState::Body& body, const PredictedPayload& payload,        \
-                                     MutableGroupFrames frames);                                    \
-  [[nodiscard]] std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(                \
-      TileState::Body& body, const GroupCoding& coding, GroupFrames frames, std::size_t bytes_max); \
-  [[nodiscard]] Status decode_cells(TileState::Body& body, const PredictedPayload& payload,         \
-                                    MutableGroupFrames frames);                                     \
+#define FF_CPU_PATH(name)                                                                              \
+  namespace name {                                                                                     \
+  EncodeStreams encode_smooth, encode_phases, encode_cells;                                            \
+  DecodeStreams decode_smooth, decode_phases, decode_cells;                                            \
+  inline constexpr ModelCoders kCoders{                                                                \
+      {{encode_smooth, decode_smooth}, {encode_phases, decode_phases}, {encode_cells, decode_cells}}}; \
   }
 
 namespace ff::kernels::cpu {
 
 FF_CPU_PATH(generic)  ///< any processor
-FF_CPU_PATH(avx2)     ///< the same source, compiled for AVX2
-FF_CPU_PATH(avx512)   ///< levels 32 to a register, or 16 where they have 32 bits
+#if defined(__x86_64__)
+FF_CPU_PATH(avx2)    ///< the same source, compiled for AVX2
+FF_CPU_PATH(avx512)  ///< levels 32 to a register, or 16 where they have 32 bits
+#endif
+
+/// Calls code(level), a level of the type that the loops of this group work on; its value says nothing.
+template <typename Code>
+auto with_level_type(const TileState::Body& body, Code&& code) {
+  return body.predictor->setup.levels.level_bits == 32 ? code(std::uint32_t{}) : code(std::uint16_t{});
+}
 
 /// Masked pixels of a row get their values. One loop a value, so that it becomes vectors.
 template <typename Pixel>

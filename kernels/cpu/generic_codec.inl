@@ -71,10 +71,8 @@ std::vector<TokenFrame<Level>> tokenize_group(TileState::Body& body, const Group
 }
 
 template <typename Level>
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_typed(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
+std::optional<StreamWords> encode_typed(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                        std::size_t bytes_max) {
   const std::size_t pixels = body.shape.pixels();
   const std::vector<TokenFrame<Level>> tokens = tokenize_group<Level>(body, coding.group, frames);
   StreamEncoder<Level> encoder(*body.predictor, coding.group.streams, pixels, bytes_max);
@@ -144,19 +142,15 @@ Status decode_typed(TileState::Body& body, const PredictedPayload& payload, Muta
   return decoder.end();
 }
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? encode_typed<std::uint32_t>(body, coding, frames, bytes_max)
-              : encode_typed<std::uint16_t>(body, coding, frames, bytes_max);
+std::optional<StreamWords> encode_smooth(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                         std::size_t bytes_max) {
+  return with_level_type(
+      body, [&](auto level) { return encode_typed<decltype(level)>(body, coding, frames, bytes_max); });
 }
 
-Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? decode_typed<std::uint32_t>(body, payload, frames)
-              : decode_typed<std::uint16_t>(body, payload, frames);
+Status decode_smooth(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  return with_level_type(body,
+                         [&](auto level) { return decode_typed<decltype(level)>(body, payload, frames); });
 }
 
 #include "kernels/cpu/generic_cells.inl"

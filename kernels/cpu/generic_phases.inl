@@ -79,10 +79,8 @@ void tokenize_phases(PhaseWalk& walk, PhaseRows<Level>& rows, PredictorState& st
 }
 
 template <typename Level>
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases_typed(TileState::Body& body,
-                                                                           const GroupCoding& coding,
-                                                                           GroupFrames frames,
-                                                                           std::size_t bytes_max) {
+std::optional<StreamWords> encode_phases_typed(TileState::Body& body, const GroupCoding& coding,
+                                               GroupFrames frames, std::size_t bytes_max) {
   thread_local Scratch<std::uint16_t> symbol_memory;
   thread_local Scratch<Level> level_memory;
   PredictorState& state = *body.predictor;
@@ -153,17 +151,14 @@ Status decode_phases_typed(TileState::Body& body, const PredictedPayload& payloa
   return decoder.end();
 }
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
-                                                                     const GroupCoding& coding,
-                                                                     GroupFrames frames,
-                                                                     std::size_t bytes_max) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? encode_phases_typed<std::uint32_t>(body, coding, frames, bytes_max)
-              : encode_phases_typed<std::uint16_t>(body, coding, frames, bytes_max);
+std::optional<StreamWords> encode_phases(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                         std::size_t bytes_max) {
+  return with_level_type(body, [&](auto level) {
+    return encode_phases_typed<decltype(level)>(body, coding, frames, bytes_max);
+  });
 }
 
 Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  const bool wide = body.predictor->setup.levels.level_bits == 32;
-  return wide ? decode_phases_typed<std::uint32_t>(body, payload, frames)
-              : decode_phases_typed<std::uint16_t>(body, payload, frames);
+  return with_level_type(
+      body, [&](auto level) { return decode_phases_typed<decltype(level)>(body, payload, frames); });
 }

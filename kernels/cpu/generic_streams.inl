@@ -38,8 +38,8 @@ class StreamEncoder {
     return true;
   }
 
-  [[nodiscard]] std::vector<std::vector<std::uint16_t>> finish() {
-    std::vector<std::vector<std::uint16_t>> words(streams_.size());
+  [[nodiscard]] StreamWords finish() {
+    StreamWords words(streams_.size());
     for (std::size_t s = 0; s < streams_.size(); ++s) {
       streams_[s].out -= 2 * kLanes;
       std::memcpy(streams_[s].out, streams_[s].state.data(), 4 * kLanes);
@@ -90,13 +90,11 @@ class StreamDecoders {
 
   /// Errors: malformed (words are left, or more were wanted).
   [[nodiscard]] Status end() const {
-    for (const DecoderStream<Level>& stream : streams_) {
+    return lanes_status(std::ranges::all_of(streams_, [](const DecoderStream<Level>& stream) {
       const bool at_start =
           std::ranges::all_of(stream.state, [](std::uint32_t x) { return x == kLaneStart; });
-      if (stream.ran_out || stream.in != stream.end || !at_start)
-        return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-    }
-    return {};
+      return !stream.ran_out && stream.in == stream.end && at_start;
+    }));
   }
 
  private:

@@ -6,6 +6,7 @@
 #include "kernels/format/frequencies.hpp"
 #include "kernels/reference/cells.hpp"
 #include "kernels/reference/codec_reference.hpp"
+#include "kernels/reference/streams.hpp"
 
 namespace ff::kernels::reference {
 namespace {
@@ -121,10 +122,8 @@ void get_group(LaneDecoder& stream, std::size_t g, std::vector<LaneRecord>& cell
 
 }  // namespace
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
+std::optional<StreamWords> encode_cells(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                        std::size_t bytes_max) {
   PredictorState& state = *body.predictor;
   std::vector<CellSymbols> symbols = tokenize(body, coding, frames);
   CellHistograms counts(state.tables->pixel_contexts() + state.tables->value_keys.size(), Histogram{});
@@ -140,49 +139,34 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_cells(TileState::B
     }
     state.tables = tables_of(*state.tables, counts);
   }
-  const CumulativeTables tables(*state.tables);
-  std::vector<LaneEncoder> streams(coding.group.streams, LaneEncoder(tables, state.setup.levels.level_bits));
+  StreamEncoders streams(state, coding.group.streams, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
     for (std::size_t g = symbols[t].cells.size() / kLanes; g-- > 0;) {
-      LaneEncoder& stream = streams[g % streams.size()];
+      LaneEncoder& stream = streams.of_group(g);
       for (std::size_t p = kCellPixels; p-- > 0;) stream.put_group(group_of(symbols[t].values[p], g));
       stream.put_group(group_of(symbols[t].cells, g));
     }
-    std::size_t words = 0;
-    for (const LaneEncoder& stream : streams) words += stream.word_count();
-    if (2 * words > bytes_max) return std::nullopt;
+    if (!streams.within_limit()) return std::nullopt;
   }
-  std::vector<std::vector<std::uint16_t>> words;
-  words.reserve(streams.size());
-  for (LaneEncoder& stream : streams) words.push_back(stream.finish());
-  return words;
+  return streams.finish();
 }
 
 Status decode_cells(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
   PredictorState& state = *body.predictor;
   CellPredictor predictor(state, body.shape, payload.group);
   ValueContexts contexts(*state.cells, *state.tables, state.setup.levels);
-  const CumulativeTables tables(*state.tables);
-  const SymbolSlots slots = symbol_slots(*state.tables);
-  const std::uint8_t level_bits = state.setup.levels.level_bits;
-  const auto level_mask = static_cast<std::uint32_t>((std::uint64_t{1} << level_bits) - 1);
-  std::vector<LaneDecoder> streams;
-  for (std::size_t s = 0; s < payload.group.streams; ++s)
-    streams.emplace_back(tables, slots, level_bits, payload.streams[s]);
+  StreamDecoders streams(state, payload);
+  const auto level_mask = static_cast<std::uint32_t>((std::uint64_t{1} << state.setup.levels.level_bits) - 1);
   for (const MutableFrameView& frame : frames) {
     std::vector<LaneRecord> cells = predictor.contexts();
     std::vector<CellLevels> levels(cells.size(), CellLevels{});
     for (std::size_t g = 0; g < cells.size() / kLanes; ++g)
-      get_group(streams[g % streams.size()], g, cells, contexts, level_mask, levels);
+      get_group(streams.of_group(g), g, cells, contexts, level_mask, levels);
     levels.resize(cell_shape(body.shape).pixels());
     predictor.learn(levels);
     write_pixels(state, levels, frame);
   }
-  for (const LaneDecoder& stream : streams) {
-    if (!stream.ended_cleanly())
-      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-  }
-  return {};
+  return streams.end();
 }
 
 }  // namespace ff::kernels::reference

@@ -6,8 +6,8 @@
 
 #include "kernels/format/frequencies.hpp"
 #include "kernels/reference/codec_reference.hpp"
-#include "kernels/reference/lanes.hpp"
 #include "kernels/reference/phases.hpp"
+#include "kernels/reference/streams.hpp"
 
 namespace ff::kernels::reference {
 namespace {
@@ -103,65 +103,46 @@ void write_row(const PredictorState& state, const PhasePlaneShape& plane, std::u
 
 }  // namespace
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_phases(TileState::Body& body,
-                                                                     const GroupCoding& coding,
-                                                                     GroupFrames frames,
-                                                                     std::size_t bytes_max) {
+std::optional<StreamWords> encode_phases(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                         std::size_t bytes_max) {
   PredictorState& state = *body.predictor;
   PhaseFrame predictor(body.shape, state, coding.group);
   std::vector<std::vector<LaneRecord>> records;
   for (std::size_t t = 0; t < frames.size(); ++t)
     records.push_back(tokenize(predictor, state, coding.mixes[t], frames[t]));
   if (coding.count_frequencies) count_tables(state, records);
-  const CumulativeTables tables(*state.tables);
-  std::vector<LaneEncoder> streams(coding.group.streams, LaneEncoder(tables, state.setup.levels.level_bits));
+  StreamEncoders streams(state, coding.group.streams, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
-    for (std::size_t g = records[t].size() / kLanes; g-- > 0;) {
-      streams[g % streams.size()].put_group(
-          std::span<const LaneRecord, kLanes>(&records[t][g * kLanes], kLanes));
-    }
-    std::size_t words = 0;
-    for (const LaneEncoder& stream : streams) words += stream.word_count();
-    if (2 * words > bytes_max) return std::nullopt;
+    for (std::size_t g = records[t].size() / kLanes; g-- > 0;)
+      streams.of_group(g).put_group(std::span<const LaneRecord, kLanes>(&records[t][g * kLanes], kLanes));
+    if (!streams.within_limit()) return std::nullopt;
   }
-  std::vector<std::vector<std::uint16_t>> words;
-  words.reserve(streams.size());
-  for (LaneEncoder& stream : streams) words.push_back(stream.finish());
-  return words;
+  return streams.finish();
 }
 
 Status decode_phases(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
   PredictorState& state = *body.predictor;
   PhaseFrame predictor(body.shape, state, payload.group);
-  const CumulativeTables tables(*state.tables);
-  const SymbolSlots slots = symbol_slots(*state.tables);
-  const std::uint8_t level_bits = state.setup.levels.level_bits;
-  const std::uint32_t wrap = wrap_mask(level_bits);
-  std::vector<LaneDecoder> streams;
-  for (std::size_t s = 0; s < payload.group.streams; ++s)
-    streams.emplace_back(tables, slots, level_bits, payload.streams[s]);
+  StreamDecoders streams(state, payload);
+  const std::uint32_t wrap = wrap_mask(state.setup.levels.level_bits);
   for (std::size_t t = 0; t < frames.size(); ++t) {
     std::size_t group = 0;
-    walk_frame(predictor, body.shape, payload.mixes[t],
-               [&](const PhasePlaneShape& plane, const PlaneMix& mix, std::uint32_t y) {
-                 PlaneRow row = predict_row(predictor, plane, mix, y);
-                 for (std::size_t at = 0; at < row.records.size(); at += kLanes)
-                   streams[group++ % streams.size()].get_group(
-                       std::span<LaneRecord, kLanes>(&row.records[at], kLanes));
-                 for (std::uint32_t x = 0; x < plane.cols; ++x) {
-                   LaneRecord& record = row.records[x];
-                   if (record.active && record.token != kEscape)
-                     record.level = level_of(record.token, record.level, row.contexts[x], wrap);
-                 }
-                 settle_row(predictor, plane, y, row.records);
-                 write_row(state, plane, y, row.records, frames[t]);
-               });
+    walk_frame(
+        predictor, body.shape, payload.mixes[t],
+        [&](const PhasePlaneShape& plane, const PlaneMix& mix, std::uint32_t y) {
+          PlaneRow row = predict_row(predictor, plane, mix, y);
+          for (std::size_t at = 0; at < row.records.size(); at += kLanes)
+            streams.of_group(group++).get_group(std::span<LaneRecord, kLanes>(&row.records[at], kLanes));
+          for (std::uint32_t x = 0; x < plane.cols; ++x) {
+            LaneRecord& record = row.records[x];
+            if (record.active && record.token != kEscape)
+              record.level = level_of(record.token, record.level, row.contexts[x], wrap);
+          }
+          settle_row(predictor, plane, y, row.records);
+          write_row(state, plane, y, row.records, frames[t]);
+        });
   }
-  for (const LaneDecoder& stream : streams) {
-    if (!stream.ended_cleanly())
-      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-  }
-  return {};
+  return streams.end();
 }
 
 }  // namespace ff::kernels::reference

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reference codec: contexts of a whole frame first, then its lanes, then the state.
+// Reference codec, model smooth: contexts of a whole frame first, then its lanes, then the state.
 #include "kernels/reference/codec_reference.hpp"
 
 #include <array>
 
-#include "kernels/reference/lanes.hpp"
 #include "kernels/reference/predict.hpp"
+#include "kernels/reference/streams.hpp"
 
 namespace ff::kernels::reference {
 namespace {
@@ -115,13 +115,10 @@ void write_pixels(FramePredictor& predictor, const PredictorState& state, const 
 
 }  // namespace
 
-std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::Body& body,
-                                                                    const GroupCoding& coding,
-                                                                    GroupFrames frames,
-                                                                    std::size_t bytes_max) {
-  const GroupSetup& group = coding.group;
+std::optional<StreamWords> encode_smooth(TileState::Body& body, const GroupCoding& coding, GroupFrames frames,
+                                         std::size_t bytes_max) {
   PredictorState& state = *body.predictor;
-  FramePredictor predictor(body.shape, state, group);
+  FramePredictor predictor(body.shape, state, coding.group);
   std::vector<std::vector<LaneRecord>> tokens;
   for (const FrameView& frame : frames) {
     predictor.predict();
@@ -129,38 +126,24 @@ std::optional<std::vector<std::vector<std::uint16_t>>> encode_lanes(TileState::B
     tokens.push_back(predictor.records());
     predictor.learn();
   }
-  const CumulativeTables tables(*state.tables);
-  std::vector<LaneEncoder> streams(group.streams, LaneEncoder(tables, state.setup.levels.level_bits));
+  StreamEncoders streams(state, coding.group.streams, bytes_max);
   for (std::size_t t = frames.size(); t-- > 0;) {
-    for (std::size_t g = predictor.groups(); g-- > 0;) {
-      streams[g % group.streams].put_group(
-          std::span<const LaneRecord, kLanes>(&tokens[t][g * kLanes], kLanes));
-    }
-    std::size_t words = 0;
-    for (const LaneEncoder& stream : streams) words += stream.word_count();
-    if (2 * words > bytes_max) return std::nullopt;
+    for (std::size_t g = predictor.groups(); g-- > 0;)
+      streams.of_group(g).put_group(std::span<const LaneRecord, kLanes>(&tokens[t][g * kLanes], kLanes));
+    if (!streams.within_limit()) return std::nullopt;
   }
-  std::vector<std::vector<std::uint16_t>> words;
-  words.reserve(streams.size());
-  for (LaneEncoder& stream : streams) words.push_back(stream.finish());
-  return words;
+  return streams.finish();
 }
 
-Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+Status decode_smooth(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
   PredictorState& state = *body.predictor;
   FramePredictor predictor(body.shape, state, payload.group);
-  const CumulativeTables tables(*state.tables);
-  const auto slots = symbol_slots(*state.tables);
-  const std::uint8_t level_bits = state.setup.levels.level_bits;
-  const std::uint32_t wrap = wrap_mask(level_bits);
-  std::vector<LaneDecoder> streams;
-  for (std::size_t s = 0; s < payload.group.streams; ++s)
-    streams.emplace_back(tables, slots, level_bits, payload.streams[s]);
+  StreamDecoders streams(state, payload);
+  const std::uint32_t wrap = wrap_mask(state.setup.levels.level_bits);
   for (const MutableFrameView& frame : frames) {
     predictor.predict();
-    for (std::size_t g = 0; g < predictor.groups(); ++g) {
-      streams[g % streams.size()].get_group(predictor.group_records(g));
-    }
+    for (std::size_t g = 0; g < predictor.groups(); ++g)
+      streams.of_group(g).get_group(predictor.group_records(g));
     for (std::size_t p = 0; p < body.shape.pixels(); ++p) {
       LaneRecord& record = predictor.records()[p];
       if (!record.active || record.token == kEscape) continue;
@@ -169,11 +152,7 @@ Status decode_lanes(TileState::Body& body, const PredictedPayload& payload, Muta
     write_pixels(predictor, state, frame);
     predictor.learn();
   }
-  for (const LaneDecoder& stream : streams) {
-    if (!stream.ended_cleanly())
-      return fail(Errc::malformed, "block: the lanes do not end where their coding began");
-  }
-  return {};
+  return streams.end();
 }
 
 }  // namespace ff::kernels::reference

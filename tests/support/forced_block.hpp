@@ -29,14 +29,11 @@ namespace ff::tests {
   const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
   const bool cells = body.predictor->cells != nullptr;
   const bool phases = body.predictor->phases.has_value();
-  const auto on_cpu = cells ? cpu::encode_cells : phases ? cpu::encode_phases : cpu::encode_lanes;
-  const auto on_reference = cells    ? reference::encode_cells
-                            : phases ? reference::encode_phases
-                                     : reference::encode_lanes;
-  const auto encode = device == Device::cpu ? on_cpu : on_reference;
+  const ModelCoders& coders = device == Device::cpu ? cpu::coders() : reference::kCoders;
+  const ModelCoder& coder = coders[static_cast<std::size_t>(body.predictor->setup.model)];
   // More than any pixel can take: a token's word and two raw steps', and each row padded to whole groups.
   const std::size_t pixels = frames.size() * (plan.tile.pixels() + std::size_t{plan.tile.rows} * 4 * kLanes);
-  const auto streams = encode(body, coding, frames, 8 * pixels + 8192);
+  const auto streams = coder.encode(body, coding, frames, 8 * pixels + 8192);
   FF_CHECK(streams.has_value());
 
   std::vector<std::byte> block(kBlockHeaderBytes);
