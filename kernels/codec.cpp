@@ -4,18 +4,14 @@
 #include "kernels/codec.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <optional>
 
 #include "common/base/crc32c.hpp"
-#include "kernels/cpu/codec_cpu.hpp"
 #include "kernels/format/block_header.hpp"
 #include "kernels/format/exact_pixels.hpp"
 #include "kernels/format/raw_block.hpp"
-#include "kernels/format/sections.hpp"
+#include "kernels/predicted_block.hpp"
 #include "kernels/predictor_state.hpp"
-#include "kernels/reference/codec_reference.hpp"
 #include "kernels/reference/plan_cells.hpp"
 #include "kernels/reference/planner.hpp"
 
@@ -67,22 +63,6 @@ Status check_sentinels(const FrameShape& tile, const EncodeOptions& options) {
   return {};
 }
 
-std::uint32_t required_features(const PredictorState& predictor) noexcept {
-  std::uint32_t features = 0;
-  if (!predictor.codec.exact()) features |= static_cast<std::uint32_t>(Feature::lossy);
-  if (predictor.setup.model == Model::phases) features |= static_cast<std::uint32_t>(Feature::four_phases);
-  if (predictor.setup.model == Model::cells) features |= static_cast<std::uint32_t>(Feature::sparse);
-  if (predictor.tables->bits == 12) features |= static_cast<std::uint32_t>(Feature::probability_12);
-  return features;
-}
-
-// The bits promise a reader what it will find: a block that has more or less is not what its writer made.
-Status check_features(const BlockHeader& header, std::uint32_t used) {
-  if (header.required == used) return {};
-  return fail(Errc::malformed, "block: its required feature bits are " + std::to_string(header.required) +
-                                   ", what it uses are " + std::to_string(used));
-}
-
 // The header of a block whose payload stands behind it in `out`.
 std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile, BlockKind kind,
                        GroupFrames frames, MutableByteSpan out, std::size_t payload_bytes) {
@@ -93,7 +73,7 @@ std::size_t seal_block(TileState& state, const EncodePlan& plan, Profile profile
   header.place = plan.place;
   header.profile = profile;
   header.kind = kind;
-  if (predictor != nullptr) header.required = required_features(*predictor);
+  header.required = required_features(predictor);
   header.link = plan.place.key ? 0 : state.body().link;
   header.pixel_crc =
       lossy ? decoded_pixel_crc(frames, predictor->codec, predictor->mask.get(), plan.exact_pixels)
@@ -110,115 +90,6 @@ std::size_t encode_raw(TileState& state, const EncodePlan& plan, GroupFrames fra
   const RawPayload payload = encode_raw_payload(wanted, frames, out.subspan(kBlockHeaderBytes));
   state.body().predictor.reset();  // block.md §4: a raw block leaves no predictor
   return seal_block(state, plan, Profile::raw, payload.kind, frames, out, payload.bytes);
-}
-
-constexpr unsigned kTrialPauseMax = 7;   // groups
-constexpr std::uint64_t kRateStep = 16;  // a stream whose bits change by a share of this asks again
-
-// A stream whose trials change nothing tries ever more seldom, until its bits a pixel change.
-void remember_trials(PlannerMemory& memory, const EncodePlan& plan) {
-  const std::uint64_t pixels = std::popcount(plan.place.present) * plan.tile.pixels();
-  const std::uint64_t rate = plan.expected_bits * 1024 / pixels, before = memory.expected_rate;
-  const std::uint64_t change = rate > before ? rate - before : before - rate;
-  if (plan.trials != PlanTrials::rested) ++memory.trials;
-  if (change > before / kRateStep) {
-    memory.trial_pause = memory.trial_rest = 0;
-  } else if (plan.trials == PlanTrials::rested) {
-    memory.trial_rest = static_cast<std::uint8_t>(std::max(memory.trial_rest, std::uint8_t{1}) - 1);
-  } else {
-    const unsigned longer = std::min(2u * memory.trial_pause + 1, kTrialPauseMax);
-    memory.trial_pause =
-        static_cast<std::uint8_t>(plan.trials == PlanTrials::changed ? memory.trial_pause / 2 : longer);
-    memory.trial_rest = memory.trial_pause;
-  }
-  memory.expected_rate = rate;
-}
-
-// What the next plan may start from.
-void remember(PlannerMemory& memory, const EncodePlan& plan, const PredictorSetup& setup) {
-  if (plan.setup && plan.setup->levels.kind == LevelMapKind::packed) {
-    if (!plan.place.key && memory.repacked < 255) ++memory.repacked;
-    memory.packed = plan.setup->levels.packed;
-  }
-  memory.model = setup.model;
-  if (setup.model == Model::phases) {
-    memory.phase_source = setup.source;
-    memory.phase_levels = setup.phases.later_levels;
-    ++memory.phase_groups;
-    return;
-  }
-  remember_trials(memory, plan);
-  memory.known = true;
-  memory.source = setup.source;
-  memory.level_bits = setup.levels.level_bits;
-  memory.group = plan.group;
-  if (plan.prior) {
-    memory.prior_weight = plan.prior->frames_weight;
-    memory.prior_block = plan.prior->log2_block;
-  }
-  ++memory.groups;
-}
-
-// Words of all streams behind the side information; nothing where stored pixels would be smaller.
-std::optional<std::size_t> write_predicted(const EncodePlan& plan, const std::vector<std::byte>& side,
-                                           const StreamWords& streams, MutableByteSpan payload) {
-  std::vector<std::size_t> words;
-  std::size_t bytes = side.size() + lanes_head_bytes(streams.size());
-  for (const auto& stream : streams) {
-    words.push_back(stream.size());
-    bytes += 2 * stream.size();
-  }
-  if (bytes > std::popcount(plan.place.present) * plan.tile.bytes()) return std::nullopt;
-  std::ranges::copy(side, payload.begin());
-  std::size_t at = side.size();
-  at += write_lanes_head(words, payload.subspan(at));
-  for (const auto& stream : streams) {
-    std::ranges::copy(std::as_bytes(std::span(stream)), payload.begin() + static_cast<std::ptrdiff_t>(at));
-    at += 2 * stream.size();
-  }
-  return at;
-}
-
-const ModelCoder& coder_of(Device device, Model model) noexcept {
-  return (device == Device::cpu ? cpu::coders() : reference::kCoders)[static_cast<std::size_t>(model)];
-}
-
-Result<std::size_t> encode_predicted(Device device, TileState& state, const EncodePlan& plan,
-                                     GroupFrames frames, MutableByteSpan out) {
-  FF_TRY(prepare_predictor(state.body(), plan.setup, plan.prior, plan.mask, plan.tables));
-  const std::size_t raw_bytes = frames.size() * plan.tile.bytes();
-  std::vector<FrameMix> mixes = plan.mixes;
-  const std::vector<std::byte> mix_bits = write_mixes(state.body(), mixes);
-  const GroupCoding coding{plan.group, mixes, plan.count_frequencies};
-  const ModelCoder& coder = coder_of(device, state.body().predictor->setup.model);
-  const auto streams = coder.encode(state.body(), coding, frames, raw_bytes);
-  const ContextTables* tables = plan.tables ? state.body().predictor->tables.get() : nullptr;
-  const LevelCodec& codec = state.body().predictor->codec;
-  const std::vector<std::byte> exact = codec.exact() || plan.exact_pixels.empty()
-                                           ? std::vector<std::byte>{}
-                                           : write_exact_pixels(plan.exact_pixels, frames, codec);
-  const auto bytes = streams ? write_predicted(plan, write_side_information(plan, tables, mix_bits, exact),
-                                               *streams, out.subspan(kBlockHeaderBytes))
-                             : std::nullopt;
-  if (!bytes) return encode_raw(state, plan, frames, out);
-  remember(state.body().memory, plan, state.body().predictor->setup);
-  return seal_block(state, plan, plan.profile, BlockKind::predicted, frames, out, *bytes);
-}
-
-Status decode_predicted(Device device, TileState& state, const BlockHeader& header, ByteSpan payload_bytes,
-                        MutableGroupFrames frames) {
-  if (dtype_is_float(header.tile.dtype))
-    return fail(Errc::malformed, "block: float pixels in a predicted block");
-  FF_ASSIGN(PredictedPayload payload, parse_payload(payload_bytes, header.tile));
-  if (header.place.key && !payload.setup) return fail(Errc::malformed, "block: a key group without a setup");
-  FF_TRY(prepare_predictor(state.body(), payload.setup, payload.prior, payload.mask, payload.tables));
-  FF_ASSIGN(payload.mixes, read_mixes(state.body(), payload.mix_bits, frames.size()));
-  FF_TRY(check_features(header, required_features(*state.body().predictor)));
-  if (payload.exact_pixels && state.body().predictor->codec.exact())
-    return fail(Errc::malformed, "block: exact pixels without a lossy level map");
-  FF_TRY(coder_of(device, state.body().predictor->setup.model).decode(state.body(), payload, frames));
-  if (payload.exact_pixels) FF_TRY(restore_exact_pixels(*payload.exact_pixels, frames));
-  return {};
 }
 
 }  // namespace
@@ -263,8 +134,12 @@ Result<std::size_t> encode_group(Device device, TileState& state, const EncodePl
   if (out.size() < encoded_size_bound(plan.tile, static_cast<std::uint32_t>(frames.size()))) {
     return fail(Errc::buffer_too_small, "encode: output smaller than encoded_size_bound");
   }
-  if (plan.kind == BlockKind::predicted) return encode_predicted(device, state, plan, frames, out);
-  return encode_raw(state, plan, frames, out);
+  if (plan.kind != BlockKind::predicted) return encode_raw(state, plan, frames, out);
+  FF_ASSIGN(const auto payload_bytes,
+            encode_predicted_payload(device, state.body(), plan, frames, out.subspan(kBlockHeaderBytes)));
+  if (!payload_bytes) return encode_raw(state, plan, frames, out);
+  remember(state.body().memory, plan, state.body().predictor->setup);
+  return seal_block(state, plan, plan.profile, BlockKind::predicted, frames, out, *payload_bytes);
 }
 
 bool can_execute(Device device, const EncodePlan& plan) noexcept {
@@ -297,9 +172,9 @@ Status decode_group(Device device, TileState& state, ByteSpan block, MutableGrou
     return fail(Errc::crc_mismatch, "block: payload CRC does not match; the block was damaged on its way");
   }
   if (header.kind == BlockKind::predicted) {
-    FF_TRY(decode_predicted(device, state, header, payload, frames));
+    FF_TRY(decode_predicted_payload(device, state.body(), header, payload, frames));
   } else {
-    FF_TRY(check_features(header, 0));
+    FF_TRY(check_features(header, nullptr));
     FF_TRY(decode_raw_payload(header.kind, payload, frames));
     state.body().predictor.reset();
   }

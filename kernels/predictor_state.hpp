@@ -4,7 +4,8 @@
 //
 // Data path  window > [plan > encode] ... [decode] > store
 // Meaning    docs/formats/block.md §6 (state). Everything the decoder reads is set by transmitted values
-// only. Not here   the arithmetic that moves the state (kernels/reference/predict.hpp, kernels/cpu/).
+//            only.
+// Not here   the arithmetic that moves the state (kernels/reference/predict.hpp, kernels/cpu/).
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include "kernels/format/encode_plan.hpp"
 #include "kernels/format/sections.hpp"
 #include "kernels/phase_state.hpp"
+#include "kernels/planner_memory.hpp"
 
 namespace ff::kernels {
 
@@ -48,28 +50,6 @@ struct CellState {
 
 /// Mask of the image of cells: class 1 where no pixel of the cell is coded; null where there is no such cell.
 [[nodiscard]] std::shared_ptr<const MaskMap> cell_mask(const MaskMap* mask, const FrameShape& tile);
-
-/// What the planner learned from the windows before: never read by a decoder.
-struct PlannerMemory {
-  bool known = false;
-  Model model = Model::smooth;
-  ContextSource source = ContextSource::rate;
-  std::uint8_t level_bits = 0;
-  std::vector<std::int64_t> packed;  ///< every value that a list of used values has had
-  std::uint8_t repacked = 0;         ///< how often a list proved too short inside a window
-  GroupSetup group;
-  std::uint8_t prior_weight = 2;
-  std::uint8_t prior_block = 4;
-  std::uint32_t groups = 0;
-  std::uint32_t trials = 0;         ///< of these, the ones that tried something
-  std::uint8_t trial_pause = 0;     ///< groups between two that try, where trials have changed nothing
-  std::uint8_t trial_rest = 0;      ///< of these, the ones left
-  std::uint64_t expected_rate = 0;  ///< bits a pixel of the last group, x 1024
-  // The same of the model phases.
-  ContextSource phase_source = ContextSource::rate;
-  std::uint8_t phase_levels = 1;  ///< of frames with a past: profile max has the choice
-  std::uint32_t phase_groups = 0;
-};
 
 inline constexpr std::size_t kStatePadding = 64;  ///< pixels
 

@@ -12,6 +12,7 @@
 #include "kernels/reference/plan_mask.hpp"
 #include "kernels/reference/plan_pixels.hpp"
 #include "kernels/reference/plan_prior.hpp"
+#include "kernels/reference/plan_tables.hpp"
 
 namespace ff::kernels::reference {
 namespace {
@@ -249,7 +250,7 @@ class CellPlanner {
       const std::uint64_t old_bits = coded_bits(found, sample_, *body_.predictor->tables);
       if (old_bits <= bits) plan_->tables = nullptr, plan_->count_frequencies = false, bits = old_bits;
     }
-    plan_->group.streams = bits >= (1u << 20) ? 4 : bits >= (1u << 19) ? 2 : 1;
+    plan_->group.streams = streams_for(bits);
     plan_->expected_bits = bits + (plan_->prior ? prior_bits(*plan_->prior, cell_shape(body_.shape)) : 0);
   }
 

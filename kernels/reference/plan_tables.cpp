@@ -162,4 +162,8 @@ FixedBits table_cost(const SampleRecords& records, const PredictorSetup& setup, 
   return table_cost(count_contexts(records, setup, tables), setup, tables);
 }
 
+std::uint8_t streams_for(std::uint64_t bits) noexcept {
+  return bits >= (1u << 20) ? 4 : bits >= (1u << 19) ? 2 : 1;
+}
+
 }  // namespace ff::kernels::reference

@@ -33,4 +33,8 @@ struct BuiltTables {
 [[nodiscard]] FixedBits table_cost(const SampleRecords& records, const PredictorSetup& setup,
                                    const ContextTables& tables);
 
+/// Streams for a group of so many bits: each costs 128 bytes, four decode faster than one. Never more than about 0.3 %
+/// for that.
+[[nodiscard]] std::uint8_t streams_for(std::uint64_t bits) noexcept;
+
 }  // namespace ff::kernels::reference
