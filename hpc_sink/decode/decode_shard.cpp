@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "hpc_sink/decode/window_facts.hpp"
+
 namespace ff::sink {
 namespace {
 
@@ -18,6 +20,18 @@ std::string name_of(const WindowKey& key) {
 
 const foreframe::wire::StreamGeometry& geometry_of(const WindowRecord& record) {
   return record.header.has_block() ? record.header.block().geometry() : record.header.window().geometry();
+}
+
+// The agent sends again what it has and the log takes all of that: what does not come then is not in its spool.
+void give_up_missing(FinishedWindow& window) {
+  namespace pb = foreframe::wire;
+  for (FrameFate& fate : window.fates)
+    if (fate.state == pb::LOST && may_improve(fate)) fate = make_fate(pb::LOST, pb::STAGE_SPOOL);
+  const std::string missing = window.missing.empty() ? "a block of its frames" : window.missing;
+  const Error why = fail(Errc::not_found, "did not come, also not when the agent sent the window again");
+  if (window.failure.empty())
+    window.failure = std::string(to_string(why.code)) + ": " + missing + " " + why.message;
+  note_failure(window.facts, missing, why);
 }
 
 }  // namespace
@@ -45,7 +59,7 @@ void DecodeShard::add(WindowRecord record) {
     shared_.offsets.done(record.ticket);
   }
   report_failures(window->second.assembler);
-  if (window->second.assembler.complete()) close(window, nullptr);
+  if (window->second.assembler.complete()) close(window, Closing::whole, "");
 }
 
 // A window that is done but not yet in a durable file gets its receipt with that file; the older records of it
@@ -83,8 +97,8 @@ DecodeShard::Windows::iterator DecodeShard::open(const WindowKey& key, WindowRec
   return windows_.emplace(key, OpenWindow{std::move(assembler), shared_.clock.now_ns(), arrivals_++}).first;
 }
 
-void DecodeShard::close(Windows::iterator window, const char* why) {
-  if (why != nullptr) {
+void DecodeShard::close(Windows::iterator window, Closing closing, const char* why) {
+  if (closing != Closing::whole) {
     service::log_warning("window closed before it was complete",
                          {{"window", name_of(window->first)}, {"why", why}});
     shared_.metrics.windows_incomplete.add();
@@ -93,24 +107,30 @@ void DecodeShard::close(Windows::iterator window, const char* why) {
   report_failures(window->second.assembler);
   const WindowKey key = window->first;
   windows_.erase(window);
-  if (!finished.failure.empty()) judge_failure(finished);
+  if (!finished.failure.empty() || !finished.complete) judge(finished, closing);
   const bool done = finished.complete || finished.dead;
   if (done) shared_.done.insert(key);
   if (!emit_(std::move(finished)) && done) shared_.done.erase(key);
 }
 
-// Dead is a window whose records came again, every one of them, and failed again. Else its place in the log is
-// noted, so that the next ones can be told from these.
-void DecodeShard::judge_failure(FinishedWindow& window) {
+// Dead is a window whose records came again, every one of them, and either all of them are here and one fails
+// again, or the same ones are missing as before, after the same patience. Without a window record that proves
+// nothing before the series' end: the agent may still be filling the window. Else its place in the log is noted, so
+// that the next records can be told from these.
+void DecodeShard::judge(FinishedWindow& window, Closing closing) {
   const auto before = shared_.failed.find(window.key);
-  bool came_again = before.has_value();
-  FailedRead read{window.partition, 0};
+  bool came_again = before.has_value() && window.letters.size() == window.tickets.size();
+  FailedRead read{window.partition, 0, false, closing == Closing::made_room ? 0 : window.came};
   for (const RecordTicket& ticket : window.tickets) {
     came_again =
         came_again && (ticket.partition != before->partition || ticket.first_offset >= before->next_offset);
     read.next_offset = std::max(read.next_offset, ticket.first_offset + 1);
   }
-  window.dead = window.dead && came_again;
+  const bool lacks_the_same = closing == Closing::waited && before && before->came == window.came &&
+                              (window.reported || ended_.contains(window.key.stream));
+  const bool undecodable = window.missing.empty() && !window.failure.empty();
+  window.dead = came_again && (undecodable || lacks_the_same);
+  if (window.dead && !undecodable) give_up_missing(window);
   if (window.dead) return;
   window.letters.clear();
   shared_.failed.insert(window.key, read);
@@ -120,7 +140,7 @@ void DecodeShard::close_oldest(const char* why) {
   const auto oldest = std::min_element(windows_.begin(), windows_.end(), [](const auto& a, const auto& b) {
     return a.second.arrival < b.second.arrival;
   });
-  if (oldest != windows_.end()) close(oldest, why);
+  if (oldest != windows_.end()) close(oldest, Closing::made_room, why);
 }
 
 void DecodeShard::series_ended(const StreamKey& stream) { ended_.insert(stream); }
@@ -140,7 +160,8 @@ void DecodeShard::tick() {
     const bool ended = ended_.contains(window->first.stream);
     const auto patience = ended ? options_.grace : options_.window_timeout;
     if (now_ns - window->second.last_record_ns <= patience.count()) continue;
-    close(window, ended ? "its series ended and nothing more came" : "nothing came for store.window_timeout");
+    close(window, Closing::waited,
+          ended ? "its series ended and nothing more came" : "nothing came for store.window_timeout");
   }
   if (shared_.budget.stuck_for() > options_.memory_patience) close_oldest("memory.max is reached");
 }

@@ -72,10 +72,11 @@ class DecodeShard {
   using Windows = std::map<WindowKey, OpenWindow>;
 
   [[nodiscard]] Windows::iterator open(const WindowKey& key, WindowRecord& record);
-  void close(Windows::iterator window, const char* why);
+  enum class Closing { whole, waited, made_room };
+  void close(Windows::iterator window, Closing closing, const char* why);
   void close_oldest(const char* why);
   void receipt_again(const WindowKey& key, WindowRecord& record);
-  void judge_failure(FinishedWindow& window);
+  void judge(FinishedWindow& window, Closing closing);
   void drop_revoked();
   void report_failures(WindowAssembler& assembler);
   void refuse(WindowRecord& record, const Error& why);

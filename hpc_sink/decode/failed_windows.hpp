@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// FailedWindows: windows with a block that did not decode, and up to where in the log they were read then.
+// FailedWindows: windows that ended without all their frames, because a block did not decode or did not come, and
+// up to where in the log they were read then.
 //
 // Data path  decode > [failed before?] > ask again, or dead letter
-// The first failure asks for the records again; when those that came again fail too, the fault is in the
-// records. "Came again" means a higher offset: what is merely read again after a crash proves nothing.
+// The first failure asks for the records again; when those that came again fail too, or lack the same, the fault is
+// in the records. "Came again" means a higher offset: what is merely read again after a crash proves nothing.
 // Thread-safe. Durable in the catalogue (failed_windows).
 #pragma once
 
@@ -21,6 +22,7 @@ struct FailedRead {
   std::int32_t partition = 0;
   std::int64_t next_offset = 0;  ///< one past the newest record of the window at its latest failure
   bool dead = false;             ///< its records came again and failed again
+  std::uint64_t came = 0;        ///< census_digest of what was here when its patience was over; 0: not known
 };
 
 class FailedWindows {

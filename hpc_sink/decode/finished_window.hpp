@@ -73,8 +73,10 @@ struct FinishedWindow {
   std::string payload_sha256;        ///< of that record; empty: it says none
   std::string facts;                 ///< a serialised WindowFacts
   std::string failure;               ///< why a block could not be decoded; "": none failed
-  bool dead = false;                 ///< it failed before, and its records that came again failed too
-  std::vector<DeadLetter> letters;   ///< of a dead window: all its records
+  std::string missing;               ///< the first record that did not come, in words; "": all are here
+  std::uint64_t came = 0;            ///< census_digest of its records
+  bool dead = false;                 ///< its records came again, and it ended as badly as before
+  std::vector<DeadLetter> letters;   ///< of a dead window: all its records that came
   std::uint64_t raw_bytes = 0;       ///< of `frames`, before compression
   RecordTickets tickets;             ///< of all records it was made from
   WindowLease lease;

@@ -32,6 +32,13 @@ bool TileChain::add(PlacedBlock block) {
   return waiting_.try_emplace(group, std::move(block)).second;
 }
 
+std::uint64_t TileChain::groups_here() const noexcept {
+  std::uint64_t groups = next_group_ >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << next_group_) - 1;
+  for (const auto& [group, block] : waiting_)
+    if (group < 64) groups |= std::uint64_t{1} << group;
+  return groups;
+}
+
 void TileChain::advance(const TileOutput& output) {
   for (auto next = waiting_.begin(); next != waiting_.end() && next->first == next_group_;
        next = waiting_.begin()) {

@@ -56,6 +56,8 @@ class TileChain {
 
   /// Blocks 0 ... next_group()-1 are done, well or badly.
   [[nodiscard]] std::uint32_t next_group() const noexcept { return next_group_; }
+  /// Bit k: block k has come, whether its turn has or not.
+  [[nodiscard]] std::uint64_t groups_here() const noexcept;
 
  private:
   void decode(const PlacedBlock& block, const TileOutput& output);

@@ -157,25 +157,7 @@ TileOutput WindowAssembler::output(std::uint64_t epoch, std::uint32_t tile) {
 }
 
 bool WindowAssembler::complete() const {
-  if (windows_.empty() || windows_.rbegin()->first != *epochs_.rbegin()) return false;
-  for (const auto& [epoch, window] : windows_) {
-    if (!blocks_are_here(epoch, window.groups_per_tile())) return false;
-    // What an earlier run of the agent had sent of this window is counted by the run that finished it.
-    for (const auto& earlier : window.earlier())
-      if (!blocks_are_here(earlier.epoch(), earlier.groups_per_tile())) return false;
-  }
-  return true;
-}
-
-// One count per tile; the envelope's check has made sure of that.
-bool WindowAssembler::blocks_are_here(std::uint64_t epoch,
-                                      const google::protobuf::RepeatedField<std::uint32_t>& groups) const {
-  for (std::uint32_t tile = 0; tile < grid_.count(); ++tile) {
-    const auto blocks = chains_.find({epoch, tile});
-    const std::uint32_t here = blocks == chains_.end() ? 0 : blocks->second.next_group();
-    if (here < groups.Get(static_cast<int>(tile))) return false;
-  }
-  return true;
+  return all_here(chains_, windows_, *epochs_.rbegin(), grid_.count());
 }
 
 void WindowAssembler::close_chains() {
@@ -259,7 +241,8 @@ void WindowAssembler::collect_facts(FinishedWindow& finished) {
 }
 
 FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
-  const bool complete_before = complete();
+  const std::string missing = first_missing(chains_, windows_, *epochs_.rbegin(), grid_.count());
+  const std::uint64_t came = census_digest(chains_, windows_);
   close_chains();
   FinishedWindow finished{
       .key = key_,
@@ -273,11 +256,13 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
       .bounds = std::move(bounds_),
       .fates = std::vector<FrameFate>(frame_count()),
       .frames = {},
-      .complete = complete_before,
+      .complete = missing.empty(),
       .reported = false,
       .payload_sha256 = {},
       .facts = {},
       .failure = std::move(first_failure_),
+      .missing = missing,
+      .came = came,
       .dead = false,
       .letters = std::move(letters_),
       .raw_bytes = 0,
@@ -295,7 +280,6 @@ FinishedWindow WindowAssembler::finish(const FrameChunkEncoder& chunks) {
     if (may_improve(fate)) finished.complete = false;
   }
   if (failed == 0) finished.failure.clear();
-  finished.dead = complete_before && failed != 0 && keeps_letters_;
   collect_frames(chunks, finished);
   collect_facts(finished);
   finished.lease.mark_finished();

@@ -25,6 +25,7 @@
 #include "common/wire/tile_grid.hpp"
 #include "hpc_sink/decode/finished_window.hpp"
 #include "hpc_sink/decode/tile_chain.hpp"
+#include "hpc_sink/decode/window_census.hpp"
 #include "hpc_sink/store/frame_chunk.hpp"
 
 namespace ff::sink {
@@ -78,7 +79,6 @@ class WindowAssembler {
   [[nodiscard]] std::vector<DecodeFailure> take_failures() { return std::exchange(failures_, {}); }
 
  private:
-  using ChainKey = std::pair<std::uint64_t, std::uint32_t>;  // epoch, tile
   struct TileFrames {
     std::uint64_t decoded = 0, failed = 0, damaged_in_log = 0;  // bits of window positions
   };
@@ -92,8 +92,6 @@ class WindowAssembler {
   void close_chains();
   [[nodiscard]] std::uint64_t whole_frames() const noexcept;
   [[nodiscard]] std::uint64_t failed_frames() const noexcept;
-  [[nodiscard]] bool blocks_are_here(std::uint64_t epoch,
-                                     const google::protobuf::RepeatedField<std::uint32_t>& groups) const;
   [[nodiscard]] Stage damage_stage(std::uint32_t position) const noexcept;
   [[nodiscard]] std::uint32_t frame_count() const noexcept;
   [[nodiscard]] FrameFate reported_fate(std::uint32_t position) const;
@@ -109,9 +107,9 @@ class WindowAssembler {
   kernels::Device device_;
   WindowLease lease_;
 
-  std::map<ChainKey, TileChain> chains_;
-  std::set<std::uint64_t> epochs_;                            // of everything seen
-  std::map<std::uint64_t, foreframe::wire::Window> windows_;  // by epoch
+  TileChains chains_;
+  std::set<std::uint64_t> epochs_;  // of everything seen
+  WindowReports windows_;
   std::vector<TileFrames> tiles_;
   std::uint64_t bounded_ = 0;                    // bits of window positions
   std::set<std::string> bounds_;                 // that decoded blocks carry

@@ -70,6 +70,15 @@ void join_groups(WindowFacts& facts, const WindowFacts& later) {
   });
 }
 
+void join_failures(WindowFacts& facts, const WindowFacts& other) {
+  for (const WindowFacts::Failure& failure : other.failures()) {
+    const bool known = std::any_of(facts.failures().begin(), facts.failures().end(), [&](const auto& mine) {
+      return mine.block() == failure.block() && mine.reason() == failure.reason();
+    });
+    if (!known && facts.failures_size() < kFailuresKeptMax) *facts.add_failures() = failure;
+  }
+}
+
 }  // namespace
 
 WindowFacts no_facts() {
@@ -97,6 +106,12 @@ void note_failure(WindowFacts& facts, const std::string& block, const Error& why
   failure.set_reason(why.message);
 }
 
+void note_failure(std::string& facts, const std::string& block, const Error& why) {
+  WindowFacts noted = parsed(facts);
+  note_failure(noted, block, why);
+  facts = noted.SerializeAsString();
+}
+
 void note_not_stored(WindowFacts& facts, const std::vector<FrameFate>& fates,
                      const std::vector<FrameTimes>& times) {
   for (std::size_t i = 0; i < fates.size() && i < times.size(); ++i) {
@@ -117,6 +132,7 @@ std::string merge_facts(const std::string& known, const std::string& later) {
   join_groups(joined, newer ? a : b);
   for (const std::string& agent : (newer ? a : b).agents()) note_agent(joined, agent);
   const WindowFacts& other = newer ? a : b;
+  join_failures(joined, other);
   if (other.partition() == joined.partition() || joined.first_offset() < 0)
     note_offsets(joined, other.partition(), other.first_offset(), other.last_offset());
   joined.set_read_utc_ns(std::max(a.read_utc_ns(), b.read_utc_ns()));

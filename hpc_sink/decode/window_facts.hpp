@@ -29,6 +29,8 @@ void note_record(WindowFacts& facts, const wire::EnvelopeHeader& header, std::si
                  const RecordTicket& ticket);
 /// Notes a block that could not be decoded.
 void note_failure(WindowFacts& facts, const std::string& block, const Error& why);
+/// The same, of facts that are serialised already.
+void note_failure(std::string& facts, const std::string& block, const Error& why);
 /// Notes the times of frames that `fates` does not call stored.
 void note_not_stored(WindowFacts& facts, const std::vector<FrameFate>& fates,
                      const std::vector<FrameTimes>& times);

@@ -19,18 +19,26 @@ CREATE TABLE IF NOT EXISTS log_gaps (topic TEXT NOT NULL, partition INTEGER NOT 
 
 }  // namespace
 
-Status Catalogue::make_trouble_tables() { return run(kTroubleTables); }
+// `came` joined later: a sink that does not know it leaves it 0, and the window is asked for once more.
+Status Catalogue::make_trouble_tables() {
+  FF_TRY(run(kTroubleTables));
+  Statement column(database_, "SELECT count(*) FROM pragma_table_info('failed_windows') WHERE name = 'came'");
+  FF_ASSIGN(const bool row, column.step());
+  if (row && column.integer(0) > 0) return {};
+  return run("ALTER TABLE failed_windows ADD COLUMN came INTEGER NOT NULL DEFAULT 0");
+}
 
 Status Catalogue::note_failed(const WindowKey& key, const FailedRead& read) {
   return Statement(database_,
-                   "INSERT OR REPLACE INTO failed_windows (uid, stream, window, partition, next_offset, dead)"
-                   " VALUES (?, ?, ?, ?, ?, ?)")
+                   "INSERT OR REPLACE INTO failed_windows"
+                   " (uid, stream, window, partition, next_offset, dead, came) VALUES (?, ?, ?, ?, ?, ?, ?)")
       .bind_text(key.stream.series.to_string())
       .bind(key.stream.stream)
       .bind(static_cast<std::int64_t>(key.window))
       .bind(read.partition)
       .bind(read.next_offset)
       .bind(read.dead ? 1 : 0)
+      .bind(static_cast<std::int64_t>(read.came))
       .run();
 }
 
@@ -43,7 +51,8 @@ Status Catalogue::forget_failed(const WindowKey& key) {
 }
 
 Result<std::map<WindowKey, FailedRead>> Catalogue::failed_windows() const {
-  Statement rows(database_, "SELECT uid, stream, window, partition, next_offset, dead FROM failed_windows");
+  Statement rows(database_,
+                 "SELECT uid, stream, window, partition, next_offset, dead, came FROM failed_windows");
   std::map<WindowKey, FailedRead> found;
   while (true) {
     FF_ASSIGN(const bool row, rows.step());
@@ -51,7 +60,8 @@ Result<std::map<WindowKey, FailedRead>> Catalogue::failed_windows() const {
     FF_ASSIGN(const Uuid uid, Uuid::parse(rows.bytes(0)));
     const WindowKey key{{uid, static_cast<std::uint32_t>(rows.integer(1))},
                         static_cast<std::uint64_t>(rows.integer(2))};
-    found[key] = {static_cast<std::int32_t>(rows.integer(3)), rows.integer(4), rows.integer(5) != 0};
+    found[key] = {static_cast<std::int32_t>(rows.integer(3)), rows.integer(4), rows.integer(5) != 0,
+                  static_cast<std::uint64_t>(rows.integer(6))};
   }
 }
 

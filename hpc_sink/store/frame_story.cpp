@@ -24,6 +24,12 @@ std::string lost_in_log(const StreamStory& story) {
          " blocks came before the window's patience was over";
 }
 
+std::string lost_in_spool(const pb::WindowFacts& facts) {
+  if (facts.failures().empty()) return "the agent's spool could not take it, or lost it";
+  const auto& last = *facts.failures().rbegin();
+  return "it is not in the agent's spool any more: " + last.block() + " " + last.reason();
+}
+
 std::string ended_in(const StreamStory& story) {
   switch (story.fate.stage) {
     case pb::STAGE_RECEIVE:
@@ -31,7 +37,7 @@ std::string ended_in(const StreamStory& story) {
     case pb::STAGE_INGEST:
       return "it reached the agent too late, could not be read there, or the frame pool was full";
     case pb::STAGE_ENCODE: return "the agent could not code it";
-    case pb::STAGE_SPOOL: return "the agent's spool could not take it";
+    case pb::STAGE_SPOOL: return lost_in_spool(story.facts);
     case pb::STAGE_LINK: return "it was given up between agent and collector";
     case pb::STAGE_LOG: return lost_in_log(story);
     case pb::STAGE_RETENTION: return "the log freed it before a sink had read it";

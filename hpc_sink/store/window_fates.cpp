@@ -29,6 +29,10 @@ WindowFates merge_fates(const WindowFates& known, const WindowFates& later) {
       continue;
     }
     merged.fates[i] = better_fate(merged.fates[i], later.fates[i]);
+    // Of two equal states the one that won't improve is the one that is known for sure.
+    if (merged.fates[i].state == later.fates[i].state && may_improve(merged.fates[i]) &&
+        !may_improve(later.fates[i]))
+      merged.fates[i] = later.fates[i];
     if (is_stored(merged.fates[i])) merged.pixel_crcs[i] = pixel_crc_of(later, i);
   }
   merged.complete =

@@ -356,6 +356,74 @@ TEST_CASE("a window that can't be decoded, also not when it came again, goes to 
   }
 }
 
+TEST_CASE("a window of which the agent's spool lost a record ends as dead letters, and the agent is told",
+          "[sink][receipt]") {
+  for (const bool record_lost : {false, true}) {
+    INFO((record_lost ? "its window record is lost" : "a block is lost"));
+    CodedSeries series = make_coded_series({.frames = 24});
+    std::erase_if(series.records, [&](const CodedRecord& r) {
+      return record_lost ? r.header.has_window() && r.header.window().window() == 1 : is_block(r, 1, 1, 1);
+    });
+    const TemporaryFolder store;
+    const auto log = log_of(series, series.records);
+    answer_from(log, series);
+    REQUIRE(run_over(log, quick_config(store.path())).summary.ok());
+    const Heard heard = hear(*log);
+    CHECK(heard.asked.size() == 1);  // perhaps more than once: the pauses here are shorter than the patience
+    CHECK(heard.asked.at(1) <= 4);
+    CHECK(heard.windows.at(1) == std::vector<pb::Receipt::Outcome>{pb::Receipt::DEAD_LETTERED});
+    CHECK(heard.windows.size() == 3);
+    CHECK(committed(*log) == static_cast<std::int64_t>(log->size()));
+    std::multiset<std::string> dead, sent;
+    for (const auto& record : log->written())
+      if (record.topic == Topic::dead) {
+        CHECK(record.key.find("\nnot_found: ") != std::string::npos);
+        dead.emplace(as_text(record.value.bytes()));
+      }
+    for (const CodedRecord& r : records_of(series, 1)) sent.emplace(as_text(r.envelope.bytes()));
+    CHECK(dead == sent);
+    const sink::SeriesLedger ledger = only_ledger(store.path());
+    CHECK(ledger.closes());
+    CHECK(ledger.series.close_reason == "complete");
+    const auto ranges = ledger.streams.at(0).ranges();
+    if (record_lost) {  // its frames came whole
+      CHECK(ledger.streams.at(0).count(pb::STORED_EXACT) == 24);
+      continue;
+    }
+    CHECK(ranges.at({pb::LOST, pb::STAGE_SPOOL}) == std::vector<sink::FrameRange>{{11, 15}});
+    CHECK(ranges.at({pb::STORED_EXACT, pb::STAGE_NONE}) == std::vector<sink::FrameRange>{{0, 10}, {16, 23}});
+
+    // It comes once more, to a new process: the same answer, and no request.
+    append_to(*log, series, records_of(series, 1));
+    REQUIRE(run_over(log, quick_config(store.path())).summary.ok());
+    CHECK(hear(*log).windows.at(1) == std::vector(2, pb::Receipt::DEAD_LETTERED));
+    CHECK(hear(*log).asked == heard.asked);
+  }
+}
+
+TEST_CASE("a window that came again in two halves is not taken for one that its agent lost",
+          "[sink][receipt]") {
+  CodedSeries series = make_coded_series({.frames = 24});
+  std::vector<CodedRecord> records = series.records;
+  std::erase_if(records, [](const CodedRecord& r) { return is_block(r, 1, 1, 1); });
+  const TemporaryFolder store;
+  const auto log = log_of(series, records);
+  auto config = quick_config(store.path());
+  REQUIRE(run_over(log, config).summary.ok());  // closed without it
+  const std::vector<CodedRecord> again = records_of(series, 1);
+  for (const auto& [from, to] : {std::pair<std::size_t, std::size_t>{0, 7}, {7, again.size()}}) {
+    append_to(
+        *log, series,
+        {again.begin() + static_cast<std::ptrdiff_t>(from), again.begin() + static_cast<std::ptrdiff_t>(to)});
+    REQUIRE(run_over(log, config).summary.ok());
+    CHECK_FALSE(hear(*log).windows.contains(1));
+  }
+  append_to(*log, series, again);
+  REQUIRE(run_over(log, config).summary.ok());
+  CHECK(hear(*log).windows.at(1) == std::vector<pb::Receipt::Outcome>{pb::Receipt::STORED});
+  check_whole(series, store.path());
+}
+
 TEST_CASE("what is only read again after a crash is not taken for records that came again",
           "[sink][receipt]") {
   CodedSeries good = make_coded_series({.frames = 24}), bad = good;
