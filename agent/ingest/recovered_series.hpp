@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "agent/ingest/held_frame.hpp"
@@ -21,6 +22,8 @@ struct RecoveredStream {
   std::map<std::uint64_t, std::vector<EarlierBlocks>> earlier;  ///< blocks of windows that are not
   std::vector<std::uint64_t>
       frames_spooled;  ///< of those windows: in such blocks with all their tiles; ascending
+  std::set<std::uint64_t>
+      frames_lost;  ///< of those windows: their blocks are damaged, and no pool holds their pixels
 };
 
 struct RecoveredSeries {

@@ -78,18 +78,25 @@ void SeriesIngest::recover_series(RecoveredSeries& left, std::int64_t now_monoto
   metrics_.pool_slots.set(pool_.slots());
 }
 
-/// Frames whose blocks are safe already: their numbers are known, their times went with the last run.
+/// Frames whose blocks are safe already, and those whose blocks the spool has lost: their numbers are known, their
+/// times went with the last run. Ascending, as frames come.
 void SeriesIngest::hand_on_spooled(const RecoveredSeries& left, std::int64_t now_monotonic_ns) {
-  for (std::size_t index = 0; index < left.streams.size(); ++index)
-    for (const std::uint64_t frame : left.streams[index].frames_spooled) {
+  for (std::size_t index = 0; index < left.streams.size(); ++index) {
+    const RecoveredStream& stream = left.streams[index];
+    std::set<std::uint64_t> numbers = stream.frames_lost;
+    numbers.insert(stream.frames_spooled.begin(), stream.frames_spooled.end());
+    for (const std::uint64_t frame : numbers) {
       if (index == 0 && !accept_number(frame)) continue;
+      const bool lost = stream.frames_lost.contains(frame);
       FrameTaken taken{index, {}};
       taken.note.frame = frame;
-      taken.note.state = SENT;
+      taken.note.state = lost ? foreframe::wire::LOST : SENT;
+      taken.note.stage = lost ? foreframe::wire::STAGE_SPOOL : foreframe::wire::STAGE_NONE;
       taken.note.detector_time_ns = kNoTime;
       taken.note.received_monotonic_ns = now_monotonic_ns;
       out_(std::move(taken));
     }
+  }
 }
 
 void SeriesIngest::hand_on_pooled(RecoveredSeries& left) {

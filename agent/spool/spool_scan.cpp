@@ -13,6 +13,14 @@ namespace ff::agent {
 namespace {
 
 constexpr std::size_t kGlanceBytes = 4096;  // holds the header of nearly every record
+constexpr std::size_t kDamagedRecordsMax = 1u << 20;
+
+/// A block, by its header.
+struct BlockFind {
+  std::uint64_t offset = 0, epoch = 0;
+  std::uint32_t tile = 0, group = 0;
+  std::uint64_t frames = 0;  ///< bits of window positions
+};
 
 /// Blocks of one (window, epoch): per tile how many groups lie there without a gap from the first on, and which
 /// frames they hold.
@@ -23,8 +31,8 @@ struct TileBlocks {
 using EpochBlocks = std::map<std::uint64_t, std::vector<TileBlocks>>;  // by epoch
 
 struct WindowFind {
-  std::uint64_t first_offset = 0;
-  EpochBlocks epochs;
+  std::uint32_t tiles = 0;
+  std::vector<BlockFind> blocks;  ///< in order of the spool
 };
 
 struct StreamFind {
@@ -36,19 +44,16 @@ struct StreamFind {
 
 using StreamKey = std::pair<std::string, std::uint32_t>;  // series uid on the wire, stream
 using Finds = std::map<StreamKey, StreamFind>;
+using Damage = std::set<std::uint64_t>;  // offsets of records whose bytes have changed
 
 void note_block(const wire::EnvelopeHeader& header, std::uint64_t offset, StreamFind& stream) {
   const auto& block = header.block();
   if (block.window() < stream.first_window) return;
   auto [found, is_new] = stream.windows.try_emplace(block.window());
-  if (is_new) found->second.first_offset = offset;
-  auto& tiles = found->second.epochs[header.epoch()];
-  if (tiles.empty()) tiles.resize(wire::TileGrid(block.geometry()).count());
-  if (block.tile() >= tiles.size()) return;
-  TileBlocks& tile = tiles[block.tile()];
-  if (block.group() != tile.groups) return;  // twice, or behind a gap: nothing can be built on it
-  ++tile.groups;
-  tile.frames |= block.present() << block.first_frame();
+  if (is_new) found->second.tiles = wire::TileGrid(block.geometry()).count();
+  if (block.tile() < found->second.tiles)
+    found->second.blocks.push_back(
+        {offset, header.epoch(), block.tile(), block.group(), block.present() << block.first_frame()});
 }
 
 void note_record(const SpooledHeader& record, Finds& finds) {
@@ -62,10 +67,36 @@ void note_record(const SpooledHeader& record, Finds& finds) {
     found->second.recorded.insert(header.window().window());
 }
 
-SpooledWindow sum_up(const WindowFind& find) {
+bool is_open(const StreamFind& stream, std::uint64_t window) {
+  return window >= stream.first_window && !stream.recorded.contains(window);
+}
+
+/// Where the records of windows that are not recorded begin; UINT64_MAX: there are none.
+std::uint64_t open_since(const Finds& finds) {
+  std::uint64_t since = UINT64_MAX;
+  for (const auto& [key, stream] : finds)
+    for (const auto& [window, find] : stream.windows)
+      if (is_open(stream, window) && !find.blocks.empty())
+        since = std::min(since, find.blocks.front().offset);
+  return since;
+}
+
+SpooledWindow sum_up(const WindowFind& find, const Damage& damage) {
+  EpochBlocks epochs;
+  std::uint64_t frames_seen = 0;
+  for (const BlockFind& block : find.blocks) {
+    frames_seen |= block.frames;
+    auto& tiles = epochs[block.epoch];
+    if (tiles.empty()) tiles.resize(find.tiles);
+    TileBlocks& tile = tiles[block.tile];
+    // Twice, unreadable, or behind a gap: nothing can be built on it.
+    if (block.group != tile.groups || damage.contains(block.offset)) continue;
+    ++tile.groups;
+    tile.frames |= block.frames;
+  }
   SpooledWindow window;
-  window.first_offset = find.first_offset;
-  for (const auto& [epoch, tiles] : find.epochs) {
+  window.first_offset = find.blocks.empty() ? 0 : find.blocks.front().offset;
+  for (const auto& [epoch, tiles] : epochs) {
     EarlierBlocks blocks{epoch, {}};
     std::uint64_t in_all_tiles = ~std::uint64_t{0};
     for (const TileBlocks& tile : tiles) {
@@ -75,17 +106,18 @@ SpooledWindow sum_up(const WindowFind& find) {
     window.frames |= in_all_tiles;
     window.blocks.push_back(std::move(blocks));
   }
+  window.frames_in_part = frames_seen & ~window.frames;
   return window;
 }
 
-SpooledStream sum_up(const StreamFind& find) {
+SpooledStream sum_up(const StreamFind& find, const Damage& damage) {
   SpooledStream stream;
   stream.start_spooled = find.start_spooled;
   stream.first_window = find.first_window;
   while (find.recorded.contains(stream.first_window)) ++stream.first_window;
   for (const auto& [window, found] : find.windows)
-    if (window >= stream.first_window && !find.recorded.contains(window))
-      stream.windows.emplace(window, sum_up(found));
+    if (window >= stream.first_window && is_open(find, window))
+      stream.windows.emplace(window, sum_up(found, damage));
   return stream;
 }
 
@@ -103,9 +135,33 @@ RecoveredStream recover_stream(const SpooledStream& spooled, std::uint32_t windo
   for (const auto& [window, found] : spooled.windows) {
     stream.earlier[window] = found.blocks;
     for (std::uint32_t frame = 0; frame < window_frames; ++frame)
-      if ((found.frames >> frame & 1) != 0) stream.frames_spooled.push_back(window * window_frames + frame);
+      if ((found.frames >> frame & 1) != 0)
+        stream.frames_spooled.push_back(window * window_frames + frame);
+      else if ((found.frames_in_part >> frame & 1) != 0)
+        stream.frames_lost.insert(window * window_frames + frame);
   }
   return stream;
+}
+
+/// Reads the records of open windows whole: a header that can be read vouches for nothing behind it.
+Result<Damage> find_damage(transport::SegmentReader& reader, std::uint64_t from) {
+  Damage damage;
+  if (from == UINT64_MAX) return damage;
+  reader.seek(from);
+  while (true) {
+    const auto record = reader.next();
+    if (record.ok() && !record->has_value()) return damage;
+    if (record.ok()) continue;
+    if (record.error().code == Errc::io_error) return record.error();
+    const transport::SegmentGap gap = reader.last_gap();
+    for (std::uint64_t offset = gap.first_offset;
+         offset < gap.next_offset && damage.size() < kDamagedRecordsMax; ++offset)
+      damage.insert(offset);
+    service::log_error("the spool of the last run is damaged in a window that is not over",
+                       {{"first_offset", gap.first_offset},
+                        {"next_offset", gap.next_offset},
+                        {"why", record.error().message}});
+  }
 }
 
 }  // namespace
@@ -142,11 +198,12 @@ Result<std::vector<SpooledSeries>> scan_spool(transport::SegmentReader& reader,
     if (!record->has_value()) break;
     note_record(**record, finds);
   }
+  FF_ASSIGN(const Damage damage, find_damage(reader, open_since(finds)));
   std::vector<SpooledSeries> spooled;
   for (const auto& [series, progress] : unfinished) {
     SpooledSeries& one = spooled.emplace_back();
     for (std::uint32_t index = 0; index < progress.size(); ++index)
-      one.streams.push_back(sum_up(finds.at({series.uid.to_wire(), first_stream + index})));
+      one.streams.push_back(sum_up(finds.at({series.uid.to_wire(), first_stream + index}), damage));
   }
   return spooled;
 }
@@ -176,6 +233,7 @@ std::vector<RecoveredSeries> recover_series(const std::vector<AgentJournal::Unfi
     }
     const SpooledStream& stream =
         spooled[static_cast<std::size_t>(series - recovered.begin())].streams[index];
+    series->streams[index].frames_lost.erase(header.frame);
     if (!is_spooled(stream, header.frame, series->series.plan.window_frames))
       series->frames.push_back(std::move(held));
   }

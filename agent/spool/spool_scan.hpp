@@ -3,8 +3,9 @@
 // What the spool holds of the series that a killed run left open: which windows are recorded, and which blocks
 // lie there of windows that are not.
 //
-// By record and envelope headers only, from the offset that the journal vouches for: a few windows' records,
-// however long the backlog before them.
+// By record and envelope headers, from the offset that the journal vouches for: a few windows' records, however long
+// the backlog before them. Records of windows that are not recorded are read whole: what the disk has changed there
+// is counted as lost by the record that the next run writes, and the sinks need not ask for it.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,7 @@ struct SpooledWindow {
   std::uint64_t first_offset = 0;     ///< of its blocks, all epochs
   std::vector<EarlierBlocks> blocks;  ///< by epoch, ascending
   std::uint64_t frames = 0;           ///< bit i: frame i is in blocks of every tile, of one epoch
+  std::uint64_t frames_in_part = 0;   ///< the others of which a block is or was there
 };
 
 struct SpooledStream {

@@ -6,7 +6,6 @@
 namespace ff::sink {
 namespace {
 
-namespace pb = foreframe::wire;
 using GroupCounts = google::protobuf::RepeatedField<std::uint32_t>;
 
 // FNV-1a over the numbers' bytes: the same in every build, as it is kept in the catalogue.

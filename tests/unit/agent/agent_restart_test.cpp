@@ -3,6 +3,7 @@
 // An agent killed with SIGKILL: what was in its frame pool is coded by the next run, what was in its spool is
 // counted, and nothing is coded twice or forgotten. The killed run is a process of its own.
 #include <csignal>
+#include <fstream>
 #include <functional>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -59,6 +60,34 @@ void send_frames(SpoolBench& bench, std::uint64_t first, std::uint64_t end) {
 void wait_for_records(SpoolBench& bench, double records) {
   while (bench.metrics.records_spooled.value() < records)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+/// Flips a bit in a block's payload.
+void flip_bit_of_block(const std::filesystem::path& spool, std::uint32_t tile, std::uint32_t group) {
+  auto reader = std::move(transport::SegmentReader::follow(spool).value());
+  std::vector<std::byte> wanted;
+  while (true) {
+    const auto record = reader->next();
+    REQUIRE((record.ok() && record->has_value()));
+    const ByteSpan bytes = (*record)->value.bytes();
+    const auto header = wire::parse_envelope(bytes).value().header;
+    if (!header.has_block() || header.block().tile() != tile || header.block().group() != group) continue;
+    wanted.assign(bytes.begin(), bytes.end());
+    break;
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(spool)) {
+    if (!entry.is_regular_file()) continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    std::string all((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    const std::size_t at = all.find(std::string(as_text(wanted)));
+    if (at == std::string::npos) continue;
+    const std::size_t place = at + wanted.size() - 3;
+    file.clear();
+    file.seekp(static_cast<std::streamoff>(place));
+    file.put(static_cast<char>(all[place] ^ 1));
+    return;
+  }
+  FAIL("the record is in no segment");
 }
 
 void check_all_there(const Decoded& decoded, std::uint64_t frames) {
@@ -177,4 +206,38 @@ TEST_CASE("a frame of which only some tiles are in the spool is coded again whol
   CHECK(earlier.groups_per_tile(2) == 1);
   CHECK(earlier.groups_per_tile(3) == 1);
   CHECK(decoded.windows.at(0).groups_per_tile(0) == 7);
+}
+
+TEST_CASE("a block of an open window that the disk has changed is lost by the next run's own record",
+          "[agent][restart]") {
+  auto folder = std::make_shared<TempDir>();
+  run_and_kill([&] {
+    auto* killed = new SpoolBench(folder, wide_windows(8), 2);
+    killed->send(start_of(7, 64, kSide, kSide));
+    send_frames(*killed, 0, 24);
+    wait_for_records(*killed, 1 + 3 * 4);  // the start, three groups of four tiles
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    send_frames(*killed, 24, 32);
+    wait_for_records(*killed, 1 + 4 * 4);  // these say that the ones before are durable: no torn tail
+  });
+  flip_bit_of_block(folder->path() / "spool", 2, 1);
+  SpoolBench second(folder, wide_windows(8));
+  send_frames(second, 32, 64);
+  second.send(end_of(7));
+  second.finish();
+  std::vector<Payload> records = second.spooled();
+  std::erase_if(records, [](const Payload& record) {
+    return wire::parse_envelope(record.bytes()).value().header.has_block();
+  });
+  const Decoded decoded = decode(records);
+  REQUIRE(decoded.windows.at(0).earlier_size() == 1);
+  for (int tile = 0; tile < 4; ++tile)
+    CHECK(decoded.windows.at(0).earlier(0).groups_per_tile(tile) == (tile == 2 ? 1 : 4));
+  for (int frame = 0; frame < 64; ++frame) {
+    INFO("frame " << frame);
+    const bool gone = frame >= 8 && frame < 32;  // the damaged group, and those that build on it
+    CHECK(decoded.windows.at(0).states(frame) == (gone ? LOST : SENT));
+    CHECK(decoded.windows.at(0).stages(frame) ==
+          (gone ? foreframe::wire::STAGE_SPOOL : foreframe::wire::STAGE_NONE));
+  }
 }
