@@ -14,6 +14,21 @@ bool is_settled(FrameFate fate) noexcept {
   return fate.state != foreframe::wire::FRAME_STATE_UNSPECIFIED && !may_improve(fate);
 }
 
+// Without the agent's window record a sink takes what did not come for sent and lost; the record knows better.
+bool is_presumed(const WindowFates& report, FrameFate fate) noexcept {
+  return !report.reported && fate.state == foreframe::wire::LOST && may_improve(fate);
+}
+
+FrameFate joined_fate(const WindowFates& known, FrameFate before, const WindowFates& later, FrameFate said) {
+  if (later.reported && is_presumed(known, before) && said.state != foreframe::wire::FRAME_STATE_UNSPECIFIED)
+    return said;
+  if (known.reported && is_presumed(later, said) && before.state != foreframe::wire::FRAME_STATE_UNSPECIFIED)
+    return before;
+  // Of two equal states the one that won't improve is the one that is known for sure.
+  if (before.state == said.state && may_improve(before) && !may_improve(said)) return said;
+  return better_fate(before, said);
+}
+
 }  // namespace
 
 WindowFates merge_fates(const WindowFates& known, const WindowFates& later) {
@@ -28,11 +43,7 @@ WindowFates merge_fates(const WindowFates& known, const WindowFates& later) {
         merged.pixel_crcs[i] = pixel_crc_of(later, i);
       continue;
     }
-    merged.fates[i] = better_fate(merged.fates[i], later.fates[i]);
-    // Of two equal states the one that won't improve is the one that is known for sure.
-    if (merged.fates[i].state == later.fates[i].state && may_improve(merged.fates[i]) &&
-        !may_improve(later.fates[i]))
-      merged.fates[i] = later.fates[i];
+    merged.fates[i] = joined_fate(known, merged.fates[i], later, later.fates[i]);
     if (is_stored(merged.fates[i])) merged.pixel_crcs[i] = pixel_crc_of(later, i);
   }
   merged.complete =

@@ -25,8 +25,9 @@ struct WindowFates {
 };
 
 /// Joins two reports of one window, frame by frame. A frame that is stored stays what it is: its pixels are in a
-/// file, and a later report can't change them. Else the better fate stands (better_fate). The result is complete
-/// when one of the reports was and every frame has a fate that won't improve.
+/// file, and a later report can't change them. What a sink presumed lost before the agent's window record came
+/// gives way to the record. Else the better fate stands (better_fate). The result is complete when one of the
+/// reports was and every frame has a fate that won't improve.
 [[nodiscard]] WindowFates merge_fates(const WindowFates& known, const WindowFates& later);
 
 /// The CRC of the frame at `position`; 0 where there is none.

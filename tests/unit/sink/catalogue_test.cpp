@@ -61,6 +61,17 @@ TEST_CASE("a frame that is stored stays as it is stored, whatever is reported la
   CHECK(merged.pixel_crcs == std::vector<std::uint32_t>{11, 22});
 }
 
+TEST_CASE("what was presumed lost before the agent's report gives way to it, in either order",
+          "[sink][catalogue]") {
+  const FrameFate never_taken = make_fate(foreframe::wire::NOT_ACQUIRED);
+  WindowFates told = report({kLost, never_taken}, {}), guessed = report({kExact, kLost}, {7, 0});
+  told.reported = true;
+  CHECK(merge_fates(guessed, told).fates == std::vector{kExact, never_taken});
+  CHECK(merge_fates(told, guessed).fates == std::vector{kExact, never_taken});
+  guessed.reported = true;  // by another epoch, which knows that it was sent
+  CHECK(merge_fates(told, guessed).fates == std::vector{kExact, kLost});
+}
+
 TEST_CASE("a window is complete only when each of its frames has a fate, from whichever report",
           "[sink][catalogue]") {
   const WindowFates half = report({kExact, kUnknown}, {1, 0}, true);
