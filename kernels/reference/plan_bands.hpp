@@ -12,35 +12,12 @@
 #include <cstdint>
 #include <vector>
 
-#include "kernels/phase_state.hpp"
-#include "kernels/predictor_state.hpp"
-#include "kernels/reference/plan_loops.hpp"
+#include "kernels/reference/plan_planes.hpp"
+#include "kernels/reference/plan_pyramid.hpp"
 
 namespace ff::kernels::reference {
 
-/// What a plane's pixels are made of, row after row, rows padded to `pitch` elements that do not count.
-struct PlaneSample {
-  std::size_t rows = 0, cols = 0, pitch = 0;
-  std::vector<std::vector<std::int16_t>> features;      ///< in the order of the weights
-  std::vector<std::int16_t> target, spread, reference;  ///< what was seen; expected distance; fit's reference
-  std::vector<std::vector<std::int16_t>> scale_features;  ///< own scale, neighbours', coded neighbours' miss
-  std::vector<std::uint8_t> live;                         ///< 1: has a regular level
-  std::vector<std::uint8_t> coded;                        ///< 1: is not masked
-  std::vector<std::uint32_t> levels;
-  std::vector<std::int16_t> expected, miss, scale;
-
-  [[nodiscard]] std::size_t size() const noexcept { return rows * pitch; }
-  void resize(std::size_t row_count, std::size_t col_count, std::size_t feature_count);
-};
-
-/// One image's four phases of whole rows: levels of a pyramid above the first.
-struct PhaseImage {
-  std::uint32_t rows = 0, cols = 0;
-  std::array<PaddedPlane, kPhases> seen, miss;
-  std::array<std::vector<std::uint32_t>, kPhases> levels;
-  std::array<std::vector<std::uint8_t>, kPhases> coded;
-};
-
+/// Keeps references to what the constructor is given.
 class PhaseBands {
  public:
   /// Bands of about `pixels_wanted` pixels of a frame; all of the tile where that is nearly all.
@@ -68,9 +45,13 @@ class PhaseBands {
 
  private:
   struct Band {
-    std::uint32_t first = 0, last = 0;  ///< measured plane rows, before each phase's own end
-    std::array<std::uint32_t, kPhases> top{}, bottom{},
-        offset{};  ///< followed plane rows, and where they lie
+    std::uint32_t first = 0, last = 0;                   ///< measured plane rows, before each phase's own end
+    std::array<std::uint32_t, kPhases> top{}, bottom{};  ///< followed plane rows
+    std::array<std::uint32_t, kPhases> offset{};         ///< where they lie
+
+    [[nodiscard]] std::uint32_t at(std::size_t phase, std::uint32_t y) const noexcept {
+      return offset[phase] + y - top[phase];
+    }
   };
   using Planes = std::array<PaddedPlane, kPhases>;
 
@@ -86,30 +67,24 @@ class PhaseBands {
   /// Row y of a phase inside a band; rows outside the followed (or, with `inner`, measured) ones: the nearest.
   [[nodiscard]] const std::uint16_t* row(const Planes& planes, const Band& band, std::size_t phase,
                                          std::int64_t y, bool inner = false) const noexcept;
-  void read_band(const FrameView& frame, const Band& band);
-  void read_pyramid(const FrameView& frame);
+  [[nodiscard]] Band make_band(std::size_t index, std::size_t count, std::uint32_t height) const noexcept;
   void sample_band_plane(const PhasePlaneShape& plane, PlaneSample& out) const;
-  void sample_pyramid_plane(const PhasePlaneShape& plane, PlaneSample& out) const;
-  void sample_past_at(const PhasePlaneShape& plane, PlaneSample& out) const;
-  void finish_sample(const PhasePlaneShape& plane, PlaneSample& out) const;
-  void settle_upper(const PhasePlaneShape& plane, PlaneSample& out);
-  void lower_top(unsigned level);
+  void sample_past_row(const Band& band, std::size_t phase, std::uint32_t y, std::size_t at,
+                       PlaneSample& out) const;
+  void sample_past_above(const PhasePlaneShape& plane, PlaneSample& out) const;
+  void take_pyramid();
 
   FrameShape tile_;
   const PredictorSetup& setup_;
   const GroupSetup& group_;
-  const LevelCodec& codec_;
-  const MaskMap* mask_;
+  PlaneReader reader_;
   const PlanLoops& loops_ = plan_loops();
-  bool whole_ = false;
   std::uint64_t ratio_256_ = 256;
   std::uint32_t frames_ = 0;
   std::vector<Band> bands_;
-  Planes mean_, fast_, last_, scale_, seen_, miss_;
-  std::array<std::vector<std::uint32_t>, kPhases> levels_;  ///< of followed rows, cols apart
-  std::array<std::vector<std::uint8_t>, kPhases> coded_;
-  std::vector<PhaseImage> pyramid_;  ///< [0]: level 2
-  std::vector<std::uint32_t> level_row_;
+  Planes mean_, fast_, last_, scale_;  ///< of followed rows, as are the image's
+  PhaseImage image_;
+  PhasePyramid pyramid_;
 };
 
 }  // namespace ff::kernels::reference
