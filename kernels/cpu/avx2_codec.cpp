@@ -27,7 +27,9 @@ namespace ff::kernels::cpu::avx2 {
 // Each stands on the ones before.
 // clang-format off
 #include "kernels/cpu/lane_tables.inl"
-#include "kernels/cpu/avx2_lanes.inl"
+#include "kernels/cpu/avx2_lane_words.inl"
+#include "kernels/cpu/avx2_encode_lanes.inl"
+#include "kernels/cpu/avx2_decode_lanes.inl"
 #include "kernels/cpu/avx2_mix.inl"
 #include "kernels/cpu/generic_codec.inl"
 // clang-format on

@@ -3,7 +3,7 @@
 // Lanes in plain loops: 32 range coders and their words, as in kernels/reference/lanes.cpp (block.md §7).
 // Part of generic_codec.inl, which says how these files are included.
 //
-// Not here   contexts and tokens (generic_predict.inl, generic_codec.inl), AVX2 (avx2_lanes.inl).
+// Not here   contexts and tokens (generic_predict.inl, generic_codec.inl), AVX2 (avx2_*_lanes.inl).
 
 // What encoding a symbol needs. x leaves a word from `limit` on; f << (32 - bits), because f < 1 << bits.
 struct EncoderEntry {

@@ -3,7 +3,7 @@
 // Predict in plain loops, row by row; arithmetic as in kernels/reference/predict.hpp (block.md §6).
 // Part of generic_codec.inl, which says how these files are included.
 //
-// Not here   contexts and tokens (generic_loops.inl), lanes (generic_lanes.inl, avx2_lanes.inl).
+// Not here   contexts and tokens (generic_loops.inl), lanes (generic_lanes.inl, avx2_*_lanes.inl).
 
 constexpr std::size_t kRowPadding = 64;
 

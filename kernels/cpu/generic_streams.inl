@@ -3,7 +3,7 @@
 // All streams of a group: its 32-pixel groups go to them in turn.
 // Part of generic_codec.inl, which says how these files are included.
 //
-// Not here   one stream's lanes (generic_lanes.inl, avx2_lanes.inl).
+// Not here   one stream's lanes (generic_lanes.inl, avx2_*_lanes.inl).
 
 // Positions of a frame that has so many pixels: whole groups.
 constexpr std::size_t padded_to_groups(std::size_t pixels) noexcept {

@@ -4,7 +4,7 @@
 // these files are included.
 //
 // Meaning    docs/formats/block.md §5.6, §7.
-// Not here   lanes (generic_lanes.inl, avx2_lanes.inl).
+// Not here   lanes (generic_lanes.inl, avx2_*_lanes.inl).
 
 // Of a pixel's context word (context << 8 | raw bits) and symbol (context << 8 | token): nothing is coded. The number
 // behind the last symbol, so that tables may have an entry for it.

@@ -4,7 +4,7 @@
 //
 // Data path  token > [lanes] > block
 // Meaning    docs/formats/block.md §7: a lane that takes a token has 0 <= x < f << (32 - bits), 0 < f < 1 << bits, bits 11 or 12.
-// Not here   lanes (generic_lanes.inl, avx2_lanes.inl).
+// Not here   lanes (generic_lanes.inl, avx2_*_lanes.inl).
 #pragma once
 
 #include <array>
