@@ -43,6 +43,12 @@ class SmoothPlanner {
     return resets() ? *plan_.setup : in_.body.predictor->setup;
   }
 
+  [[nodiscard]] BandSample read_sample(GroupFrames frames, std::size_t pixels, std::size_t bands) const {
+    BandSample sample(in_.body.shape, frames.size(), pixels, bands);
+    sample.read(frames, in_.codec, in_.mask);
+    return sample;
+  }
+
   // Bits of the trial sample under a choice.
   FixedBits cost(const BandSample& sample, const PredictorSetup& with, const GroupSetup& group) {
     records_.clear();
@@ -93,9 +99,7 @@ class SmoothPlanner {
 
   void try_group() {
     const std::size_t pixels = in_.body.shape.pixels() * in_.frames.size();
-    BandSample sample(in_.body.shape, in_.frames.size(), std::max(kTrialSampleMin, pixels / kTrialShare),
-                      kTrialBands);
-    sample.read(in_.frames, in_.codec, in_.mask);
+    BandSample sample = read_sample(in_.frames, std::max(kTrialSampleMin, pixels / kTrialShare), kTrialBands);
     start(sample, plan_.prior);
     // Young streams of short groups have not seen much yet: they try everything.
     const std::ptrdiff_t reach = in_.body.memory.trials < 16 ? 4 : 1;
@@ -116,9 +120,8 @@ class SmoothPlanner {
   void choose_group_afresh() {
     // This group decides for long: it may look at more.
     const std::size_t pixels = in_.body.shape.pixels() * in_.frames.size();
-    BandSample sample(in_.body.shape, in_.frames.size(),
-                      std::max(4 * kTrialSampleMin, pixels / (kTrialShare / 2)), kTrialBands);
-    sample.read(in_.frames, in_.codec, in_.mask);
+    BandSample sample =
+        read_sample(in_.frames, std::max(4 * kTrialSampleMin, pixels / (kTrialShare / 2)), kTrialBands);
     plan_.group = GroupSetup{8192, 24576, 16, 16, 1};
     if (resets()) {
       std::array<FixedBits, 2> bits{};
@@ -141,8 +144,7 @@ class SmoothPlanner {
   // The grid that makes first frame and grid together the cheapest; then how many frames it is worth.
   void choose_prior() {
     const std::size_t first_frames = std::min<std::size_t>(in_.frames.size(), 4);
-    BandSample sample(in_.body.shape, first_frames, kTrialSampleMin, kTrialBands);
-    sample.read(in_.frames.first(first_frames), in_.codec, in_.mask);
+    BandSample sample = read_sample(in_.frames.first(first_frames), kTrialSampleMin, kTrialBands);
     const auto whole_cost = [&](const Prior& prior) {
       sample.start(prior);
       records_.clear();
@@ -188,9 +190,7 @@ class SmoothPlanner {
 
   void choose_tables() {
     const std::size_t pixels = in_.body.shape.pixels() * in_.frames.size();
-    BandSample sample(in_.body.shape, in_.frames.size(), std::max(kTableSampleMin, pixels / kTableShare),
-                      kTableBands);
-    sample.read(in_.frames, in_.codec, in_.mask);
+    BandSample sample = read_sample(in_.frames, std::max(kTableSampleMin, pixels / kTableShare), kTableBands);
     start(sample, plan_.prior);
     records_.clear();
     sample.run({setup(), plan_.group}, in_.frames.size(), records_);
