@@ -84,6 +84,8 @@ AgentMetrics::AgentMetrics(service::Metrics& m)
       spool_overflow_bytes(m.gauge("spool_overflow_bytes", "Of these, in spool.overflow.")),
       receipts_waiting(
           m.gauge("receipts_waiting", "Windows, starts and ends in the spool without all receipts.")),
+      windows_held(
+          m.gauge("windows_held", "Windows in the spool that wait for a sink that can decode them.")),
       pool_slots(m.gauge("pool_slots", "Slots of the frame pool.")),
       pool_slots_used(m.gauge("pool_slots_used", "Slots that hold a frame.")),
       queue_ingest(m.gauge("queue_depth", "Entries waiting.", {{"queue", "window"}})),

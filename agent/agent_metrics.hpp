@@ -63,8 +63,8 @@ class AgentMetrics {
   service::Counter abilities, records_resent, groups_resent, receipts, replays_requested, quarantine_overflow;
   service::Counter frames_recovered, frames_forsaken, spool_damage;
   service::Counter windows, series_started, series_ended, records_spooled, records_sent, records_acknowledged;
-  service::Gauge pressure_active, spool_overflow_bytes, receipts_waiting, pool_slots, pool_slots_used,
-      queue_ingest, queue_spool, spool_bytes, spool_records, link_connected;
+  service::Gauge pressure_active, spool_overflow_bytes, receipts_waiting, windows_held, pool_slots,
+      pool_slots_used, queue_ingest, queue_spool, spool_bytes, spool_records, link_connected;
   service::Histogram unpack_seconds, encode_seconds;
 
  private:

@@ -108,6 +108,13 @@ void ReceiptBook::request_one(Entry& entry, std::int64_t now_ns, std::size_t& co
   count += requested_.insert(entry.first_offset).second ? 1 : 0;
 }
 
+void ReceiptBook::lost_on_the_way(const RecordGroup& group) {
+  const auto stream = streams_.find({group.series_uid, group.detector, group.stream});
+  if (stream == streams_.end()) return;
+  const auto entry = stream->second.find(group.window);
+  if (entry != stream->second.end()) requested_.insert(entry->second.first_offset);
+}
+
 std::optional<GroupPlace> ReceiptBook::next_resend(std::int64_t now_ns, std::uint64_t acknowledged) {
   const auto send = [&](std::uint64_t offset) {
     const Place& place = places_.at(offset);

@@ -65,6 +65,8 @@ class ReceiptBook {
   [[nodiscard]] std::vector<GroupPlace> settle(const foreframe::wire::Receipt& receipt);
   /// Puts what the request names, and is here, in front of what is overdue. How many groups those are.
   std::size_t request(const foreframe::wire::ReplayRequest& request, std::int64_t now_ns);
+  /// Its records were sent again and did not arrive: to be sent once more, at once.
+  void lost_on_the_way(const RecordGroup& group);
   /// The next group to send again, if its records are all below `acknowledged`. Its pause is doubled.
   [[nodiscard]] std::optional<GroupPlace> next_resend(std::int64_t now_ns, std::uint64_t acknowledged);
 

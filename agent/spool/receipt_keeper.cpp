@@ -96,11 +96,31 @@ std::optional<transport::SegmentRecord> ReceiptKeeper::read_of(const GroupPlace&
   return std::nullopt;
 }
 
-std::optional<transport::SegmentRecord> ReceiptKeeper::next_again(std::uint64_t acknowledged) {
+void ReceiptKeeper::on_welcome() {
+  book_.ask_again();
+  if (resending_) again_->seek(resending_->first_offset);
+}
+
+// A window of which only some records come again tells the sinks that the others are gone.
+bool ReceiptKeeper::may_go_whole(const GroupPlace& place, const MayGo& may_go) {
+  again_->seek(place.first_offset);
+  while (again_->next_offset() <= place.last_offset) {
+    const auto record = next_header(*again_);
+    if (!record.ok() && record.error().code != Errc::io_error) continue;
+    if (!record.ok() || !record->has_value()) break;
+    if (!(*record)->header.ok() || group_of(*(*record)->header) != place.group) continue;
+    if (!may_go(*(*record)->header, (*record)->payload_beginning.bytes())) return false;
+  }
+  return true;
+}
+
+std::optional<transport::SegmentRecord> ReceiptKeeper::next_again(std::uint64_t acknowledged,
+                                                                  const MayGo& may_go) {
   if (!budget_.allows()) return std::nullopt;
   if (!resending_) {
     resending_ = book_.next_resend(monotonic_now_ns(), acknowledged);
     if (!resending_) return std::nullopt;
+    if (!may_go_whole(*resending_, may_go)) return resending_.reset(), std::nullopt;
     metrics_.groups_resent.add();
     again_->seek(resending_->first_offset);
   }

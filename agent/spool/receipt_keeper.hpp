@@ -9,6 +9,7 @@
 // no index on disk that could disagree with the records. The decisions are in receipt_book.hpp. One thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -34,13 +35,18 @@ class ReceiptKeeper {
   /// this run; what lies below may have been receipted already. True while there is more to note at once.
   [[nodiscard]] Result<bool> walk(std::uint64_t sent_end);
   void on_news(const foreframe::wire::ReceiptNews& news);
-  /// Another collector: it must be asked about everything.
-  void on_welcome() { book_.ask_again(); }
+  /// Another collector: it must be asked about everything, and a group that is half sent begins again.
+  void on_welcome();
+  /// The record was sent again and is not acknowledged, now that the connection is another one.
+  void lost_on_the_way(const wire::EnvelopeHeader& header) { book_.lost_on_the_way(group_of(header)); }
   /// Asks the collector what is to be asked, not more often than is useful.
   void ask(transport::LinkSender& link);
 
+  /// False for a record that must not go now, `payload`: its beginning. Its whole group waits then.
+  using MayGo = std::function<bool(const wire::EnvelopeHeader& header, ByteSpan payload)>;
   /// A record to be sent again now, if one is due and the budget allows. All below `acknowledged` are in the log.
-  [[nodiscard]] std::optional<transport::SegmentRecord> next_again(std::uint64_t acknowledged);
+  [[nodiscard]] std::optional<transport::SegmentRecord> next_again(std::uint64_t acknowledged,
+                                                                   const MayGo& may_go);
   [[nodiscard]] ResendBudget& budget() noexcept { return budget_; }
 
   /// Moves the cursor: everything that is acknowledged and receipted may be freed. Durable.
@@ -48,6 +54,7 @@ class ReceiptKeeper {
 
  private:
   void quarantine(const GroupPlace& place);
+  [[nodiscard]] bool may_go_whole(const GroupPlace& place, const MayGo& may_go);
   /// The next record of `place` at or behind the reader; nothing when there is none left.
   [[nodiscard]] std::optional<transport::SegmentRecord> read_of(const GroupPlace& place);
 

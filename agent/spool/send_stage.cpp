@@ -15,7 +15,9 @@ namespace {
 
 constexpr auto kIdlePoll = std::chrono::milliseconds(10);
 constexpr std::int64_t kCommitInterval = 200'000'000;
-constexpr int kBurst = 64;  // records sent between two looks at the socket
+constexpr std::int64_t kHeldInterval = 200'000'000;
+constexpr std::size_t kDoneBeyondMax = 1u << 20;  // records acknowledged behind one that waits, 48 bytes each
+constexpr int kBurst = 64;                        // records sent between two looks at the socket
 
 }  // namespace
 
@@ -66,6 +68,7 @@ Status SendStage::run(const std::atomic<bool>& spool_closed, const std::atomic<s
       if (!one) break;
       sent = true;
     }
+    release_held();
     if (keeper_)
       FF_TRY(look_after_receipts(sent));
     else
@@ -134,11 +137,15 @@ Result<bool> SendStage::send_next() {
       gaps_.emplace(expected_, next_->offset);  // damaged: nobody will acknowledge them
     expected_ = next_->offset + 1;
   }
-  if (next_->offset < cursor_ || done_.contains(next_->offset)) return next_.reset(), true;
+  if (next_->offset < cursor_ || done_.contains(next_->offset) || under_way_.contains(next_->offset))
+    return next_.reset(), true;
   if (!link_->can_send(next_->value.size())) return false;
 
   switch (send_record(*next_, false)) {
     case Sent::not_now: return false;
+    case Sent::held:
+      if (held_.is_full() || done_.size() >= kDoneBeyondMax) return false;
+      break;
     case Sent::unreadable:
       // Our own spool holds something that is no envelope: it can't be sent, and must not stop what follows.
       metrics_.report(Fault::record_refused, "unreadable record in the spool", {{"offset", next_->offset}});
@@ -155,10 +162,13 @@ Result<bool> SendStage::send_next() {
 /// True when a record was sent once more, or passed over.
 bool SendStage::send_again() {
   if (!link_->connected()) return false;
-  if (!again_) again_ = keeper_->next_again(cursor_);
+  const auto may_go = [this](const wire::EnvelopeHeader& header, ByteSpan payload) {
+    return !held_.holds(header, payload, abilities_, monotonic_now_ns());
+  };
+  if (!again_) again_ = keeper_->next_again(cursor_, may_go);
   if (!again_ || !link_->can_send(again_->value.size())) return false;
   const Sent sent = send_record(*again_, true);
-  if (sent == Sent::not_now) return false;
+  if (sent == Sent::not_now || sent == Sent::held) return false;
   if (sent == Sent::yes) metrics_.records_resent.add();
   return again_.reset(), true;
 }
@@ -170,7 +180,7 @@ SendStage::Sent SendStage::send_record(const transport::SegmentRecord& record, b
                        {{"offset", record.offset}, {"why", std::string_view(envelope.error().message)}});
     return Sent::unreadable;
   }
-  if (!sinks_can_decode(*envelope)) return Sent::not_now;
+  if (held_.holds(envelope->header, envelope->payload, abilities_, monotonic_now_ns())) return Sent::held;
   const auto& header = envelope->header;
   if (!keeper_ && header.has_series_start()) {
     heard_ = {
@@ -192,19 +202,34 @@ SendStage::Sent SendStage::send_record(const transport::SegmentRecord& record, b
   return Sent::yes;
 }
 
-/// A block that a sink can't decode yet waits for the sink's update, and all that follows with it.
-bool SendStage::sinks_can_decode(const wire::ParsedEnvelope& envelope) {
-  std::string who;
-  if (envelope.header.has_block())
-    if (const auto needs = block_needs(envelope.payload))
-      who = abilities_.who_cannot(*needs, monotonic_now_ns());
-  if (who == cannot_decode_) return who.empty();
-  cannot_decode_ = who;
-  health_.set_trouble("sinks",
-                      who.empty() ? "" : who + "; newer blocks stay in the spool until it is updated");
-  if (!who.empty())
-    service::log_warning("blocks wait in the spool for sinks that can decode them", {{"why", who}});
-  return who.empty();
+/// What can be decoded since a sink was updated, or since one was not heard of for long, is sent in its turn.
+void SendStage::release_held() {
+  const std::int64_t now = monotonic_now_ns();
+  if (held_.windows() > 0 && now - held_checked_ns_ >= kHeldInterval) {
+    held_checked_ns_ = now;
+    if (held_.release(abilities_, now)) read_again_from_cursor();
+  }
+  tell_held();
+}
+
+void SendStage::tell_held() {
+  metrics_.windows_held.set(static_cast<double>(held_.windows()));
+  if (held_.who() == cannot_decode_) return;
+  cannot_decode_ = held_.who();
+  const bool waits = !cannot_decode_.empty();
+  health_.set_trouble(
+      "sinks",
+      waits ? cannot_decode_ + "; windows with newer blocks stay in the spool until it is updated" : "");
+  if (waits)
+    service::log_warning("windows wait in the spool for sinks that can decode them",
+                         {{"why", cannot_decode_}});
+}
+
+/// What was passed over lies before records that were sent since; those are known by their offsets.
+void SendStage::read_again_from_cursor() {
+  next_.reset();
+  spool_->rewind();
+  expected_ = spool_->committed();
 }
 
 void SendStage::on_news(const foreframe::wire::ReceiptNews& news) {
@@ -220,12 +245,15 @@ void SendStage::on_welcome(const foreframe::wire::Welcome& welcome) {
   service::log_info("collector takes over", {{"collector", welcome.collector()},
                                              {"address", link_->peer()},
                                              {"records_under_way", under_way_.size()}});
+  if (keeper_)
+    for (const auto& [offset, record] : under_way_)
+      if (const auto sent = wire::parse_envelope(record.envelope.bytes()); record.again && sent.ok())
+        keeper_->lost_on_the_way(sent->header);
   under_way_.clear();
   offsets_.clear();
-  next_.reset();
   again_.reset();
-  spool_->rewind();
-  expected_ = spool_->committed();
+  held_.forget();
+  read_again_from_cursor();
   if (keeper_) keeper_->on_welcome();
   unheard_ = heard_;
 }

@@ -19,6 +19,7 @@
 #include <tuple>
 
 #include "agent/agent_metrics.hpp"
+#include "agent/spool/held_records.hpp"
 #include "agent/spool/quarantine.hpp"
 #include "agent/spool/receipt_keeper.hpp"
 #include "agent/spool/sink_abilities.hpp"
@@ -75,8 +76,10 @@ class SendStage {
   void advance_cursor();
   void watch_streams();
   [[nodiscard]] Status look_after_receipts(bool sent_new);
-  [[nodiscard]] bool sinks_can_decode(const wire::ParsedEnvelope& envelope);
-  enum class Sent { yes, not_now, unreadable };
+  void release_held();
+  void read_again_from_cursor();
+  void tell_held();
+  enum class Sent { yes, not_now, held, unreadable };
   [[nodiscard]] Sent send_record(const transport::SegmentRecord& record, bool again);
   [[nodiscard]] Status commit_if_due(bool now);
   [[nodiscard]] Status commit_cursors();
@@ -96,12 +99,13 @@ class SendStage {
   std::uint64_t expected_ = 0;                   ///< offset of the record that should be read next
   std::map<std::uint64_t, std::uint64_t> gaps_;  ///< beyond cursor_: first and end of what can't be read
   std::set<std::tuple<std::string, std::string, std::uint32_t>> heard_, unheard_;  ///< uid, detector, stream
-  std::int64_t committed_ns_ = 0;
+  std::int64_t committed_ns_ = 0, held_checked_ns_ = 0;
   bool cursors_stuck_ = false;                    ///< the disk was full at the last try
   std::uint64_t sent_end_ = 0;                    ///< one past the last record that was ever sent in this run
   std::optional<transport::SegmentRecord> next_;  ///< read, waits for credit
   std::optional<transport::SegmentRecord> again_;  ///< the same, of records that the log had
   SinkAbilities abilities_;
+  HeldRecords held_;                       ///< beyond cursor_, and not sent
   std::string cannot_decode_;              ///< told in /readyz
   std::unique_ptr<ReceiptKeeper> keeper_;  ///< where receipts are waited for
   std::map<std::tuple<std::string, std::uint32_t, std::uint64_t>, std::uint64_t> acknowledged_up_to_;

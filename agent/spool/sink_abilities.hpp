@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -24,6 +25,7 @@ namespace ff::agent {
 struct BlockNeeds {
   std::uint8_t major = 0, minor = 0;
   std::uint32_t features = 0;
+  friend auto operator<=>(const BlockNeeds&, const BlockNeeds&) = default;
 };
 /// Nothing for bytes that are too short to be a block.
 [[nodiscard]] inline std::optional<BlockNeeds> block_needs(ByteSpan block) noexcept {

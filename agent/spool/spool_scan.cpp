@@ -13,6 +13,7 @@ namespace ff::agent {
 namespace {
 
 constexpr std::size_t kGlanceBytes = 4096;  // holds the header of nearly every record
+constexpr std::size_t kHeaderBytesAt = 8;   // in the envelope's prefix
 constexpr std::size_t kDamagedRecordsMax = 1u << 20;
 
 /// A block, by its header.
@@ -143,6 +144,13 @@ RecoveredStream recover_stream(const SpooledStream& spooled, std::uint32_t windo
   return stream;
 }
 
+Payload payload_beginning(const Payload& envelope) {
+  if (envelope.size() < wire::kEnvelopePrefixBytes) return {};
+  const std::size_t at =
+      wire::kEnvelopePrefixBytes + load_le<std::uint32_t>(envelope.bytes().data() + kHeaderBytesAt);
+  return at < envelope.size() ? envelope.part(at, envelope.size() - at) : Payload();
+}
+
 /// Reads the records of open windows whole: a header that can be read vouches for nothing behind it.
 Result<Damage> find_damage(transport::SegmentReader& reader, std::uint64_t from) {
   Damage damage;
@@ -175,7 +183,8 @@ Result<std::optional<SpooledHeader>> next_header(transport::SegmentReader& reade
     FF_ASSIGN(auto again, reader.glance(wire::kEnvelopePrefixBytes + wire::kEnvelopeHeaderBytesMax));
     if (again) header = wire::peek_envelope(again->beginning.bytes(), again->value_bytes);
   }
-  return std::optional(SpooledHeader{glance->offset, glance->value_bytes, std::move(header)});
+  return std::optional(SpooledHeader{glance->offset, glance->value_bytes, std::move(header),
+                                     payload_beginning(glance->beginning)});
 }
 
 Result<std::vector<SpooledSeries>> scan_spool(transport::SegmentReader& reader,

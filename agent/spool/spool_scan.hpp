@@ -24,6 +24,7 @@ struct SpooledHeader {
   std::uint64_t offset = 0;
   std::uint64_t bytes = 0;  ///< of the envelope
   Result<wire::EnvelopeHeader> header;
+  Payload payload_beginning{};  ///< some of it, at most what one read gave
 };
 /// Nothing at the spool's end. Errors: those of SegmentReader::glance; the next call goes on behind the damage.
 [[nodiscard]] Result<std::optional<SpooledHeader>> next_header(transport::SegmentReader& reader);

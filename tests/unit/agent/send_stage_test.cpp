@@ -403,16 +403,51 @@ TEST_CASE("what a sink dead-letters is quarantined with its reason and freed", "
   CHECK_FALSE(std::filesystem::exists(folder.path() / "quarantine" / "eiger_s0_e5_3.envelope"));
 }
 
-TEST_CASE("blocks that a sink can't decode yet stay in the spool, and readiness says so",
+TEST_CASE("what was sent again and not acknowledged goes once more to the next collector, the whole window",
           "[agent][receipts]") {
   test::TempDir folder;
   const std::string uid = Uuid::mint().to_wire();
-  auto log = fill_windows(folder.path() / "spool", uid, 1, 2);
+  auto log = fill_windows(folder.path() / "spool", uid, 4);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  const std::string address = receiver->address();
+  std::string peer;
+  receiver->on_watch = [&](const transport::PeerId& id, const foreframe::wire::Watch&) { peer = id; };
+  Sender sender(folder.path(), address, {});
+  REQUIRE(receive_until(
+      *receiver, [&](transport::ReceivedEnvelope& record) { receiver->acknowledge(record.peer, record.id); },
+      [&] { return sender.metrics.records_acknowledged.value() >= 8 && !peer.empty(); }));
+  foreframe::wire::ReceiptNews news;
+  *news.add_replays()->mutable_records() = windows_of(uid, 2, 1);
+  CHECK(receiver->send_news(peer, news));
+  std::size_t again = 0;
+  REQUIRE(receive_until(
+      *receiver, [&](auto&) { ++again; }, [&] { return again >= 2; }));  // and dies with them
+  receiver.reset();
+  receiver = open_receiver(address);
+  std::vector<std::uint64_t> sequences;
+  REQUIRE(receive_until(
+      *receiver,
+      [&](transport::ReceivedEnvelope& record) {
+        sequences.push_back(record.id.sequence());
+        receiver->acknowledge(record.peer, record.id);
+      },
+      [&] { return sequences.size() >= 2; }));
+  CHECK(sequences == std::vector<std::uint64_t>{5, 6});
+}
+
+TEST_CASE(
+    "a window with a block that a sink can't decode yet stays in the spool, and nothing else waits for it",
+    "[agent][receipts]") {
+  test::TempDir folder;
+  const std::string uid = Uuid::mint().to_wire();
+  auto log = fill_windows(folder.path() / "spool", uid, 1, 1);
   auto receiver = open_receiver("tcp://127.0.0.1:0");
   std::string peer;
   receiver->on_watch = [&](const transport::PeerId& id, const foreframe::wire::Watch&) { peer = id; };
   Sender sender(folder.path(), receiver->address(), {});
+  std::vector<std::uint64_t> sequences;
   const auto acknowledge = [&](transport::ReceivedEnvelope& record) {
+    sequences.push_back(record.id.sequence());
     receiver->acknowledge(record.peer, record.id);
   };
   REQUIRE(receive_until(*receiver, acknowledge,
@@ -424,24 +459,55 @@ TEST_CASE("blocks that a sink can't decode yet stay in the spool, and readiness 
   ability.set_block_minor(1);
   CHECK(receiver->send_news(peer, news));
   REQUIRE(receive_until(*receiver, acknowledge, [&] { return sender.metrics.abilities.value() >= 1; }));
-  const auto later = [&](std::uint64_t sequence) {
-    auto header = header_in(uid, sequence);
-    auto& block = *header.mutable_block();
-    fill_geometry(*block.mutable_geometry());
-    block.set_window(1);
-    block.set_frame_count(1);
-    block.set_present(1);
-    std::vector<std::byte> payload(64);
-    payload[5] = std::byte{2};
+  // Window 1: a block of an older version, then one that is too new, then its record. Window 2: all of the older one.
+  std::uint64_t sequence = 2;
+  const auto append = [&](std::uint64_t window, std::optional<std::uint8_t> block_minor) {
+    auto header = header_in(uid, ++sequence);
+    std::vector<std::byte> payload;
+    if (block_minor) {
+      auto& block = *header.mutable_block();
+      fill_geometry(*block.mutable_geometry());
+      block.set_window(window);
+      block.set_frame_count(1);
+      block.set_present(1);
+      payload.resize(64);
+      payload[5] = static_cast<std::byte>(*block_minor);
+    } else {
+      auto& record = *header.mutable_window();
+      fill_geometry(*record.mutable_geometry());
+      record.set_window(window);
+      record.set_frame_count(1);
+      record.add_groups_per_tile(2);
+      record.add_states(foreframe::wire::SENT);
+      record.add_stages(foreframe::wire::STAGE_NONE);
+    }
     REQUIRE(log->append("", wire::seal_envelope(header, payload)->bytes()).ok());
   };
-  later(3);
-  REQUIRE(receive_until(*receiver, acknowledge,
-                        [&] { return sender.health.troubles().find("sinks") != std::string::npos; }));
-  CHECK(sender.metrics.records_acknowledged.value() == 2);
+  for (const std::optional<std::uint8_t> minor : {std::optional<std::uint8_t>(1), {2}, {}}) append(1, minor);
+  for (const std::optional<std::uint8_t> minor : {std::optional<std::uint8_t>(1), {}}) append(2, minor);
+  REQUIRE(receive_until(*receiver, acknowledge, [&] {
+    return sender.metrics.records_acknowledged.value() >= 5 &&
+           sender.health.troubles().find("sinks") != std::string::npos;
+  }));
+  CHECK(sequences == std::vector<std::uint64_t>{1, 2, 3, 6, 7});
+  CHECK(sender.metrics.windows_held.value() == 1);
+  CHECK(sender.health.troubles().find("sink old of foreframe-sink decodes blocks up to 0.1") !=
+        std::string::npos);
+  CHECK(log->lowest_cursor() == 0u);
+  // A request for it sends nothing: what is sent again is a whole window.
+  foreframe::wire::ReceiptNews request;
+  *request.add_replays()->mutable_records() = windows_of(uid, 1, 2);
+  CHECK(receiver->send_news(peer, request));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] { return sequences.size() >= 5; }));
+  CHECK(std::ranges::count(sequences, 3u) == 1);
   ability.set_block_minor(2);
   CHECK(receiver->send_news(peer, news));
-  REQUIRE(receive_until(*receiver, acknowledge,
-                        [&] { return sender.metrics.records_acknowledged.value() >= 3; }));
+  REQUIRE(receive_until(*receiver, acknowledge, [&] {
+    return sender.metrics.records_acknowledged.value() >= 7 && sender.metrics.windows_held.value() == 0;
+  }));
   CHECK(sender.health.troubles().find("sinks") == std::string::npos);
+  CHECK(std::ranges::count(sequences, 4u) == 1);
+  CHECK(std::ranges::count(sequences, 5u) == 1);
+  sender.stop(5s);
+  CHECK(sender.stage.outstanding() == 0);
 }
