@@ -31,10 +31,11 @@ SETTINGS = {
 
 
 def settings_for(lasts: float, more: dict[str, dict[str, str]]) -> dict[str, dict[str, object]]:
-    """Quick time-outs. How long a detector may be silent and may be made to wait is the site's choice: longer than the fault."""
+    """Quick time-outs. How long a detector may be silent and may be made to wait is the site's choice: here longer than the
+    fault, and twice as long, because TCP tries again after as long a pause as the outage lasted."""
     settings = {name: {**keys, **more.get(name, {})} for name, keys in SETTINGS.items()}
     for key in ("series.idle_timeout", "pool.max_wait"):
-        settings["agent"].setdefault(key, f"{lasts + 20:g} s")
+        settings["agent"].setdefault(key, f"{2 * lasts + 20:g} s")
     return settings
 
 

@@ -65,6 +65,7 @@ class Namespace(Place):
 
     def close(self) -> None:
         self.holder.stdin.close()
+        self.holder.stdout.close()
         self.holder.wait()
 
 

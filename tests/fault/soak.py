@@ -1,119 +1,216 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""A zero-miss run: the highest rate this machine holds, for as long as you like; every frame arrives and memory stays flat.
+"""A zero-miss run: as fast as this machine holds, for as long as you like; every frame arrives, memory and disk stay flat.
 
     tests/fault/soak.py --bin build/release/bin --seconds 60
     tests/fault/soak.py --bin build/release/bin --seconds 3600 --kafka 127.0.0.1:9092 --json soak.json
 
-The detector drops an image when nobody takes it, as detectors do. First the rate is raised by half from try to try until an
-image is dropped; the run itself goes at --share of the highest rate without a drop. Exit code 0 when no frame was
-missed and no daemon's memory grew.
+The detector drops an image when nobody takes it, as detectors do. First the rate is searched for: it is held when no image is
+missed and the sink is not left behind, so that no spool hides a path that is too slow. The run goes at --share of it, series
+after series; each is checked when it is closed (ledger, seal) and then deleted, but for the last, of which every pixel is
+compared with its seal. Exit code 0 when no frame was missed and no daemon's memory or number of open files grew.
+With --kafka the broker's own retention must bound its disk.
 """
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import shutil
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Callable
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tools" / "python")]
 
 import junit_report  # noqa: E402
-from path_runner import PathRunner  # noqa: E402
+from path_runner import PathError, PathRunner  # noqa: E402
 
 DAEMONS = ("agent", "collector", "sink")
 SETTINGS = {"sink": {"file.max_time": "2 s"}}
-GROWTH_ALLOWED = 24 << 20  # of the median between two quarters of a run; allocators breathe
+DTYPE_BYTES = {"uint8": 1, "uint16": 2, "uint32": 4}
+GROWTH_ALLOWED = {"memory": 24 << 20, "files": 8}  # of the median between two quarters of a run; allocators breathe
+CLOSE_LIMIT_S = 300
+FREE_DISK_MIN = 2 << 30
 
 
 class Watch(threading.Thread):
-    """Samples each daemon's memory twice a second."""
+    """Samples twice a second what each daemon holds, and what lies on the disk."""
 
     def __init__(self, path: PathRunner):
         super().__init__(daemon=True)
-        self.path, self.over = path, threading.Event()
-        self.memory: dict[str, list[int]] = {name: [] for name in DAEMONS}
+        self.path, self.over, self.disk_max = path, threading.Event(), 0
+        self.samples = {name: {"memory": [], "files": []} for name in DAEMONS}
 
     def run(self) -> None:
         while not self.over.wait(0.5):
             for name in DAEMONS:
-                self.memory[name].append(self.path.daemons[name].memory_bytes())
+                self.samples[name]["memory"].append(self.path.daemons[name].memory_bytes())
+                self.samples[name]["files"].append(self.path.daemons[name].open_files())
+            self.disk_max = max(self.disk_max, bytes_in(self.path.folder))
 
 
-def stream(path: PathRunner, options: argparse.Namespace, rate: float, seconds: float, series: int) -> tuple[dict, dict]:
-    """One series at `rate`: the detector's report and its ledger."""
-    frames = max(int(rate * seconds), 32)
-    report = path.replay(options.source, "--rate", f"{rate:g}", "--frames", str(frames), "--preload", "--drop-when-full", "--send-queue", "1000",
-                         "--series-id", str(series), timeout_s=seconds + 600)
-    ledger = path.wait_until_closed(series, timeout_s=300)
-    newest = max(ledger, key=lambda account: account["series_uid"])
-    return report, newest["streams"][0]
+def bytes_in(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.lstat().st_blocks * 512
+        except OSError:  # deleted meanwhile
+            pass
+    return total
 
 
-def missed(report: dict, account: dict) -> int:
-    """Frames of the series that are not stored, dropped by the detector or lost on the way."""
-    return report["series"][0]["frames_planned"] - account["counts"]["stored_exact"]
-
-
-def find_rate(path: PathRunner, options: argparse.Namespace) -> tuple[float, int]:
-    """The highest rate of a ladder at which nothing was missed, and the number of series that it took."""
-    rate, held, series = options.first_rate, 0.0, 0
-    while True:
-        series += 1
-        report, account = stream(path, options, rate, options.try_seconds, series)
-        late = report["latest_s"] > 0.5  # the detector itself can't send as fast
-        print(f"{rate:10.0f} Hz: {missed(report, account)} missed{', the detector falls behind' if late else ''}", flush=True)
-        if missed(report, account) > 0 or late:
-            return held, series
-        held, rate = rate, rate * 1.5
-
-
-def flat(samples: list[int]) -> bool:
+def grows(samples: list[int], allowed: int) -> bool:
     """The last quarter's median against the second's: the first quarter fills pools and queues."""
     quarter = len(samples) // 4
     if quarter < 4:
-        return True
-    return statistics.median(samples[-quarter:]) <= statistics.median(samples[quarter:2 * quarter]) + GROWTH_ALLOWED
+        return False
+    return statistics.median(samples[-quarter:]) > statistics.median(samples[quarter:2 * quarter]) + allowed
+
+
+class Checked:
+    """Takes each closed series' account and gives its disk back: an hour of frames fits on no disk."""
+
+    def __init__(self, path: PathRunner):
+        self.path, self.store = path, ("--store", str(path.store))
+        self.stored: dict[str, int] = {}  # frames by series uid
+        self.not_sealed: list[str] = []
+
+    def look(self, keep_newest: bool = False) -> None:
+        listed = self.path.foreframe_json("ledger", "list", *self.store) or []
+        newest = max((series["series_uid"] for series in listed), default="")
+        for uid in [s["series_uid"] for s in listed if s["closed"] and s["series_uid"] not in self.stored]:
+            account = self.path.foreframe_json("ledger", "show", uid, *self.store)
+            if not self.verify(uid):
+                self.not_sealed.append(uid)
+            if not (keep_newest and uid == newest):
+                shutil.rmtree(self.path.store / uid)
+            self.stored[uid] = account["streams"][0]["counts"]["stored_exact"]
+        if shutil.disk_usage(self.path.folder).free < FREE_DISK_MIN:
+            raise PathError(f"less than {FREE_DISK_MIN >> 30} GiB are left on the disk of {self.path.folder}")
+
+    def verify(self, uid: str, *more: str) -> bool:
+        command = [self.path.bin_dir / "foreframe", "ledger", "verify", uid, *self.store, *more]
+        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
+def stream(path: PathRunner, options: argparse.Namespace, checked: Checked, rate: float, seconds: float, keep: bool = False) -> dict:
+    """Series after series at `rate`: the detector's report, what was missed, and how far the sink was behind at the end."""
+    count = max(1, round(seconds / options.series_seconds))
+    frames = max(int(rate * seconds / count), 32)
+    before = sum(checked.stored.values())
+    series = len(checked.stored)
+    with ThreadPoolExecutor(1) as detector:
+        sent = detector.submit(
+            path.replay, options.source, "--rate", f"{rate:g}", "--frames", str(frames), "--repeat", str(count), "--preload",
+            "--drop-when-full", "--send-queue", "1000", "--series-id", str(series + 1), timeout_s=seconds + 600)
+        while not sent.done():
+            checked.look(keep)
+            time.sleep(0.5)
+        report, over = sent.result(), time.monotonic()
+    while len(checked.stored) < series + count:
+        checked.look(keep)
+        if time.monotonic() > over + CLOSE_LIMIT_S:
+            raise PathError(f"{series + count - len(checked.stored)} series are not closed after {CLOSE_LIMIT_S} s")
+        time.sleep(0.05)
+    return {"report": report, "frames": frames * count, "missed": before + frames * count - sum(checked.stored.values()),
+            "behind_s": time.monotonic() - over}
+
+
+def find_rate(first: float, held: Callable[[float], bool]) -> float:
+    """The highest rate that is held, to about 5 %; 0 when not even one image a second is."""
+    rate = first
+    if held(rate):
+        while held(rate * 1.5):
+            rate *= 1.5
+    else:
+        while rate >= 1 and not held(rate / 1.5):
+            rate /= 1.5
+        rate /= 1.5
+        if rate < 1:
+            return 0.0
+    too_fast = rate * 1.5
+    for _ in range(3):
+        middle = math.sqrt(rate * too_fast)
+        rate, too_fast = (middle, too_fast) if held(middle) else (rate, middle)
+    return rate
+
+
+def is_held(path: PathRunner, options: argparse.Namespace, checked: Checked, rate: float) -> bool:
+    run = stream(path, options, checked, rate, options.try_seconds)
+    why = [f"{run['missed']} missed"] if run["missed"] else []
+    if run["report"]["latest_s"] > 0.5:
+        why.append("the detector itself can't send as fast")
+    if run["behind_s"] > 1.5 + 0.1 * options.try_seconds:
+        why.append("the sink is left behind")
+    print(f"{rate:10.0f} Hz: {', '.join(why) or 'held'} ({run['behind_s']:.1f} s until all was stored)", flush=True)
+    return not why
 
 
 def soak(path: PathRunner, options: argparse.Namespace) -> dict:
-    held, series = (options.rate, 0) if options.rate else find_rate(path, options)
-    if held == 0:
-        raise SystemExit(f"not even {options.first_rate:g} Hz is held; use --first-rate or a smaller --source")
-    rate = held * (1.0 if options.rate else options.share)
+    checked = Checked(path)
+    highest = options.rate or find_rate(options.first_rate, lambda rate: is_held(path, options, checked, rate))
+    if highest == 0:
+        raise SystemExit("not even one image a second is held; use a smaller --source")
+    rate = highest * (1.0 if options.rate else options.share)
     watch = Watch(path)
     before = {name: path.daemons[name].processor_seconds() for name in DAEMONS}
     watch.start()
-    report, account = stream(path, options, rate, options.seconds, series + 1)
+    run = stream(path, options, checked, rate, options.seconds, keep=True)
     watch.over.set()
     watch.join()
-    raw_bytes = report["series"][0]["frames_planned"] * report["rows"] * report["cols"] * (2 if report["dtype"] == "uint16" else 4)
-    result = {"source": options.source, "log": "kafka" if options.kafka else "log://", "rate_hz": round(rate, 1),
-              "seconds": options.seconds, "gigabytes_per_second": round(raw_bytes / options.seconds / 1e9, 3),
-              "frames": report["series"][0]["frames_planned"], "missed": missed(report, account),
-              "states": account["counts"], "daemons": {}}
+    used = {name: path.daemons[name].processor_seconds() - before[name] for name in DAEMONS}
+    newest = max(checked.stored)
+    if not checked.verify(newest, "--deep"):
+        checked.not_sealed.append(newest)
+    return account_of(options, run, watch, used) | {
+        "rate_hz": round(rate, 1), "highest_rate_hz": round(highest, 1), "share": round(rate / highest, 2),
+        "not_sealed": checked.not_sealed}
+
+
+def account_of(options: argparse.Namespace, run: dict, watch: Watch, used: dict[str, float]) -> dict:
+    report = run["report"]
+    raw_bytes = run["frames"] * report["rows"] * report["cols"] * DTYPE_BYTES[report["dtype"]]
+    result = {"source": options.source, "log": "kafka" if options.kafka else "log://", "seconds": options.seconds,
+              "gigabytes_per_second": round(raw_bytes / report["seconds"] / 1e9, 3), "series": len(report["series"]),
+              "frames": run["frames"], "missed": run["missed"],
+              "dropped_by_detector": sum(len(series["dropped"]) for series in report["series"]), "behind_s": round(run["behind_s"], 1),
+              "disk_max_mib": watch.disk_max >> 20, "daemons": {}}
     for name in DAEMONS:
-        used = path.daemons[name].processor_seconds() - before[name]
-        samples = watch.memory[name]
-        result["daemons"][name] = {"processor_s_per_gb": round(used / raw_bytes * 1e9, 3), "memory_mib": samples[-1] >> 20,
-                                   "memory_max_mib": max(samples) >> 20, "memory_flat": flat(samples)}
+        memory, files = watch.samples[name]["memory"], watch.samples[name]["files"]
+        result["daemons"][name] = {
+            "processor_s_per_gb": round(used[name] / raw_bytes * 1e9, 3), "memory_mib": memory[-1] >> 20,
+            "memory_max_mib": max(memory) >> 20, "memory_flat": not grows(memory, GROWTH_ALLOWED["memory"]),
+            "files_max": max(files), "files_flat": not grows(files, GROWTH_ALLOWED["files"])}
     return result
+
+
+def faults_of(result: dict) -> list[str]:
+    faults = [f"{result['missed']} missed, {result['dropped_by_detector']} of them because the agent took none"] if result["missed"] else []
+    faults += [f"the {name}'s {what} grow" for name, daemon in result["daemons"].items()
+               for what, flat in (("memory", daemon["memory_flat"]), ("open files", daemon["files_flat"])) if not flat]
+    return faults + [f"series {uid} does not hold what was sealed" for uid in result["not_sealed"]]
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=Path, default=ROOT / "build/release/bin")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--share", type=float, default=0.5, help="of the highest rate that was held")
+    parser.add_argument("--series-seconds", type=float, default=20, help="length of a series")
+    parser.add_argument("--share", type=float, default=0.5, help="of the highest rate that is held")
     parser.add_argument("--rate", type=float, help="Hz; without it the rate is searched for")
-    parser.add_argument("--first-rate", type=float, default=100)
-    parser.add_argument("--try-seconds", type=float, default=3)
+    parser.add_argument("--first-rate", type=float, default=150)
+    parser.add_argument("--try-seconds", type=float, default=4)
     parser.add_argument("--source", default="sim:eiger2-16m,rows=512,cols=1028,frames=64,rate=0.1")
     parser.add_argument("--kafka", help="address of a broker; without it log:// is used")
+    parser.add_argument("--scratch", type=Path, help="default: the system's folder for temporary files")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--junitxml", type=Path)
     return parser.parse_args()
@@ -121,7 +218,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     options = arguments()
-    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+    with tempfile.TemporaryDirectory(prefix="soak-", dir=options.scratch) as folder:
         log = f"kafka://{options.kafka}" if options.kafka else f"log://{folder}/log"
         prefix = "soak." + Path(folder).name.replace("-", "").replace("_", "")
         with PathRunner(options.bin, Path(folder), log, settings=SETTINGS, topic_prefix=prefix) as path:
@@ -129,15 +226,13 @@ def main() -> int:
     print(json.dumps(result, indent=1))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
-    growing = [name for name, daemon in result["daemons"].items() if not daemon["memory_flat"]]
-    passed = result["missed"] == 0 and not growing
+    faults = faults_of(result)
     if options.junitxml:
-        fault = "" if passed else f"{result['missed']} missed, memory grows: {growing}"
         junit_report.write(options.junitxml, "soak", [
-            junit_report.Case(f"no frame is missed at {result['rate_hz']} Hz", options.seconds, fault)])
-    print(f"{'ok' if passed else 'FAILED'}: {result['frames']} frames at {result['rate_hz']} Hz "
-          f"({result['gigabytes_per_second']} GB/s raw), {result['missed']} missed{', memory grows: ' if growing else ''}{', '.join(growing)}")
-    return 0 if passed else 1
+            junit_report.Case(f"no frame is missed at {result['rate_hz']} Hz", options.seconds, ", ".join(faults))])
+    print(f"{'FAILED' if faults else 'ok'}: {result['frames']} frames at {result['rate_hz']} Hz "
+          f"({result['gigabytes_per_second']} GB/s raw), {', '.join(faults) or 'none missed, all flat'}")
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

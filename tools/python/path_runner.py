@@ -100,6 +100,13 @@ class Daemon:
         except (OSError, IndexError):
             return 0
 
+    def open_files(self) -> int:
+        """0 when it does not run."""
+        try:
+            return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        except OSError:
+            return 0
+
     def wait_ready(self, timeout_s: float = 30) -> None:
         deadline = time.monotonic() + timeout_s
         answer = (0, "")
