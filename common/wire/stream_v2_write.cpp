@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Stream V2 messages through libcbor's encoders, into one growing buffer.
+// Stream V2 messages, key by key.
 #include "common/wire/stream_v2_write.hpp"
 
-#include <cbor.h>
 #include <string_view>
 
 #include "common/base/check.hpp"
-#include "common/base/clock.hpp"
+#include "common/wire/cbor_writer.hpp"
 
 namespace ff::wire::stream_v2 {
 
 namespace {
 
-constexpr std::uint64_t kTagDate = 0, kTagRowMajor = 40, kTagColumnMajor = 1040, kTagCompressed = 56500,
+constexpr std::uint64_t kTagRowMajor = 40, kTagColumnMajor = 1040, kTagCompressed = 56500,
                         kTagSignature = 55799;
 
 /// Typed-array tag of RFC 8746 §2.1.
@@ -32,133 +31,43 @@ std::uint64_t typed_array_tag(Dtype dtype, bool big_endian) {
   return 0;
 }
 
-class CborWriter {
- public:
-  explicit CborWriter(std::size_t expected_bytes = 4096) { bytes_.reserve(expected_bytes); }
+// Key and value; nothing where the value is empty.
+void write_rational(CborWriter& cbor, std::string_view key, const std::optional<Rational>& value) {
+  if (!value) return;
+  cbor.text(key);
+  cbor.array(2);
+  cbor.unsigned_number(value->numerator);
+  cbor.unsigned_number(value->denominator);
+}
 
-  void unsigned_number(std::uint64_t value) {
-    head([&](auto* at, auto room) { return cbor_encode_uint(value, at, room); });
+// A typed array, and in front of it its dimensions unless it is a bare row.
+void write_pixels(CborWriter& cbor, const ArrayView& view, bool with_dimensions) {
+  if (with_dimensions) {
+    cbor.tag(view.column_major ? kTagColumnMajor : kTagRowMajor);
+    cbor.array(2);
+    cbor.array(2);
+    cbor.unsigned_number(view.rows);
+    cbor.unsigned_number(view.cols);
   }
-  void number(double value) {
-    head([&](auto* at, auto room) { return cbor_encode_double(value, at, room); });
+  cbor.tag(typed_array_tag(view.dtype, view.big_endian));
+  if (!view.compression.empty()) {
+    cbor.tag(kTagCompressed);
+    cbor.array(3);
+    cbor.text(view.compression);
+    cbor.unsigned_number(view.compressor_element_bytes);
   }
-  void boolean(bool value) {
-    head([&](auto* at, auto room) { return cbor_encode_bool(value, at, room); });
-  }
-  void tag(std::uint64_t value) {
-    head([&](auto* at, auto room) { return cbor_encode_tag(value, at, room); });
-  }
-  void array(std::size_t count) {
-    head([&](auto* at, auto room) { return cbor_encode_array_start(count, at, room); });
-  }
-  void map(std::size_t count) {
-    head([&](auto* at, auto room) { return cbor_encode_map_start(count, at, room); });
-  }
-  void open_map() {
-    head([](auto* at, auto room) { return cbor_encode_indef_map_start(at, room); });
-  }
-  void close_map() {
-    head([](auto* at, auto room) { return cbor_encode_break(at, room); });
-  }
-  void text(std::string_view value) {
-    head([&](auto* at, auto room) { return cbor_encode_string_start(value.size(), at, room); });
-    append(as_bytes(value));
-  }
-  void byte_string(ByteSpan value) {
-    head([&](auto* at, auto room) { return cbor_encode_bytestring_start(value.size(), at, room); });
-    append(value);
-  }
-  /// A complete CBOR item made elsewhere.
-  void item(ByteSpan value) { append(value); }
+  cbor.byte_string(view.bytes);
+}
 
-  void date(std::int64_t utc_ns) {
-    tag(kTagDate);
-    text(format_utc(utc_ns));
+void write_channel_arrays(CborWriter& cbor, std::string_view key, const std::vector<ChannelArray>& channels) {
+  if (channels.empty()) return;
+  cbor.text(key);
+  cbor.map(channels.size());
+  for (const ChannelArray& entry : channels) {
+    cbor.text(entry.channel);
+    write_pixels(cbor, entry.array, true);
   }
-  void rational(const Rational& value) {
-    array(2);
-    unsigned_number(value.numerator);
-    unsigned_number(value.denominator);
-  }
-  /// A typed array, and in front of it its dimensions unless it is a bare row.
-  void pixels(const ArrayView& view, bool with_dimensions) {
-    if (with_dimensions) {
-      tag(view.column_major ? kTagColumnMajor : kTagRowMajor);
-      array(2);
-      array(2);
-      unsigned_number(view.rows);
-      unsigned_number(view.cols);
-    }
-    tag(typed_array_tag(view.dtype, view.big_endian));
-    if (!view.compression.empty()) {
-      tag(kTagCompressed);
-      array(3);
-      text(view.compression);
-      unsigned_number(view.compressor_element_bytes);
-    }
-    byte_string(view.bytes);
-  }
-  void channel_arrays(std::string_view key, const std::vector<ChannelArray>& channels) {
-    if (channels.empty()) return;
-    text(key);
-    map(channels.size());
-    for (const ChannelArray& entry : channels) {
-      text(entry.channel);
-      pixels(entry.array, true);
-    }
-  }
-
-  void field(std::string_view key, const std::string& value) {
-    if (value.empty()) return;
-    text(key);
-    text(value);
-  }
-  void field(std::string_view key, const std::optional<double>& value) {
-    if (!value) return;
-    text(key);
-    number(*value);
-  }
-  void field(std::string_view key, const std::optional<bool>& value) {
-    if (!value) return;
-    text(key);
-    boolean(*value);
-  }
-  void field(std::string_view key, const std::optional<std::uint64_t>& value) {
-    if (!value) return;
-    text(key);
-    unsigned_number(*value);
-  }
-  void field(std::string_view key, const std::optional<Rational>& value) {
-    if (!value) return;
-    text(key);
-    rational(*value);
-  }
-  void date_field(std::string_view key, const std::optional<std::int64_t>& utc_ns) {
-    if (!utc_ns) return;
-    text(key);
-    date(*utc_ns);
-  }
-  void item_field(std::string_view key, ByteSpan value) {
-    if (value.empty()) return;
-    text(key);
-    item(value);
-  }
-
-  [[nodiscard]] std::size_t size() const noexcept { return bytes_.size(); }
-  [[nodiscard]] std::vector<std::byte> take() { return std::move(bytes_); }
-
- private:
-  template <typename Encode>
-  void head(Encode encode) {
-    unsigned char room[16];
-    const std::size_t written = encode(room, sizeof room);
-    FF_CHECK(written > 0);
-    append(std::as_bytes(std::span(room, written)));
-  }
-  void append(ByteSpan value) { bytes_.insert(bytes_.end(), value.begin(), value.end()); }
-
-  std::vector<std::byte> bytes_;
-};
+}
 
 void begin_message(CborWriter& cbor, std::string_view type, std::uint64_t series_id,
                    const std::string& series_unique_id) {
@@ -220,11 +129,11 @@ void write_corrections(CborWriter& cbor, const Start& start) {
   cbor.field("countrate_correction_enabled", start.countrate_correction_enabled);
   if (start.countrate_correction_table) {
     cbor.text("countrate_correction_lookup_table");
-    cbor.pixels(*start.countrate_correction_table, false);
+    write_pixels(cbor, *start.countrate_correction_table, false);
   }
-  cbor.channel_arrays("flatfield", start.flatfield);
+  write_channel_arrays(cbor, "flatfield", start.flatfield);
   cbor.field("flatfield_enabled", start.flatfield_enabled);
-  cbor.channel_arrays("pixel_mask", start.pixel_mask);
+  write_channel_arrays(cbor, "pixel_mask", start.pixel_mask);
   cbor.field("pixel_mask_enabled", start.pixel_mask_enabled);
   cbor.field("virtual_pixel_interpolation_enabled", start.virtual_pixel_interpolation_enabled);
 }
@@ -291,10 +200,10 @@ WrittenImage write(const Image& image, const WriteOptions& options) {
   CborWriter cbor(pixel_bytes + 1024 + image.user_data.size());
   begin_message(cbor, "image", image.series_id, image.series_unique_id);
   cbor.field("image_id", std::optional(image.image_id));
-  cbor.field("real_time", image.real_time);
+  write_rational(cbor, "real_time", image.real_time);
   cbor.date_field("series_date", image.series_date_utc_ns);
-  cbor.field("start_time", image.start_time);
-  cbor.field("stop_time", image.stop_time);
+  write_rational(cbor, "start_time", image.start_time);
+  write_rational(cbor, "stop_time", image.stop_time);
   cbor.item_field("user_data", image.user_data);
   if (options.unknown_keys) write_unknown_keys(cbor);
   cbor.text("data");
@@ -303,7 +212,7 @@ WrittenImage write(const Image& image, const WriteOptions& options) {
   for (const ChannelImage& channel : image.data) {
     const ArrayView& view = channel.pixels.value();
     cbor.text(channel.channel);
-    cbor.pixels(view, true);
+    write_pixels(cbor, view, true);
     if (written.first_array_offset == 0) written.first_array_offset = cbor.size() - view.bytes.size();
   }
   cbor.close_map();

@@ -13,8 +13,6 @@
 #include <thread>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "agent/agent_metrics.hpp"
 #include "agent/agent_pipeline.hpp"
 #include "common/base/clock.hpp"
@@ -28,9 +26,6 @@ namespace {
 using std::chrono::nanoseconds;
 using namespace std::chrono_literals;
 
-constexpr std::array kKinds{
-    std::pair{"link-cut", DrillKind::link_cut}, std::pair{"broker-restart", DrillKind::broker_restart},
-    std::pair{"disk-full", DrillKind::disk_full}, std::pair{"sink-restart", DrillKind::sink_restart}};
 constexpr auto kLook = 50ms;
 constexpr auto kLinkPatience = 10s;
 constexpr std::uint64_t kFullSpoolBytes = 16ull << 20;  // the least that an agent takes
@@ -263,40 +258,11 @@ Drill::~Drill() {
   if (!folder_.empty()) std::filesystem::remove_all(folder_, ignored);
 }
 
-const char* word_of(DrillKind kind) {
-  for (const auto& [word, known] : kKinds)
-    if (known == kind) return word;
-  return "";
-}
-
 }  // namespace
 
 Result<DrillReport> run_drill(const DrillOptions& options, const std::function<void(const DrillEvent&)>& tell,
                               const std::function<bool(const std::string&)>& ask) {
   return Drill(options, tell, ask).run();
-}
-
-Result<DrillKind> parse_drill_kind(const std::string& word) {
-  for (const auto& [known, kind] : kKinds)
-    if (word == known) return kind;
-  return fail(Errc::invalid_argument, "there is no drill '" + word +
-                                          "'; there are link-cut, broker-restart, disk-full, sink-restart");
-}
-
-std::string to_json(const DrillReport& report, const DrillOptions& options) {
-  nlohmann::ordered_json events = nlohmann::ordered_json::array();
-  for (const DrillEvent& event : report.events)
-    events.push_back({{"at_s", event.at_s}, {"what", event.what}});
-  return nlohmann::ordered_json{{"drill", word_of(options.kind)},
-                                {"passed", report.passed},
-                                {"failures", report.failures},
-                                {"frames_sent", report.frames_sent},
-                                {"frames_received", report.frames_received},
-                                {"spool_records_most", report.spool_records_most},
-                                {"recovery_s", report.recovery_s},
-                                {"events", events}}
-             .dump(1) +
-         "\n";
 }
 
 }  // namespace ff::tools
