@@ -16,7 +16,7 @@ from typing import Callable
 from fault_site import Site, alive
 
 PARTS = ("agent", "collector", "sink", "broker")
-WIRE_OF = {"agent": "detector", "collector": "link", "sink": "fetch", "broker": "publish"}
+WIRE_OF = {"agent": "detector", "collector": "link", "sink": "fetch", "sink-2": "fetch-2", "broker": "publish"}
 SLOW_BITS_PER_S = 1_000_000
 SOCKET_QUEUE = 64  # images that ZeroMQ and TCP may hold for a killed agent
 
@@ -29,12 +29,13 @@ class Cell:
     log: str = "kafka"
     may_lose: dict[str, int] = field(default_factory=dict)  # stage -> frames
     broker_settings: tuple[str, ...] = ()
+    sinks: int = 1                                        # that share the store
     settings: dict[str, dict[str, str]] = field(default_factory=dict)  # part -> keys, beside the site's
     network: str = ""  # "proxy" where only a proxy can make the fault
 
     @property
     def name(self) -> str:
-        return f"{self.part} × {self.fault}"
+        return f"{self.part}{f' of {self.sinks}' if self.sinks > 1 else ''} × {self.fault}"
 
 
 def kill(part: str):
@@ -204,4 +205,7 @@ def all_cells() -> list[Cell]:
               Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client", 1_000_000), may_lose={"log": 64}, network="proxy"),
               Cell("broker", "corrupt bytes", corrupt_broker_log),
               Cell("sink", "away longer than retention", sink_away, broker_settings=SHORT_RETENTION)]
+    for sink in ("sink", "sink-2"):  # one of them seals the series
+        cells += [Cell(sink, "kill", kill(sink), sinks=2), Cell(sink, "pause", pause(sink), sinks=2),
+                  Cell(sink, "cut link", cut(sink), sinks=2)]
     return cells

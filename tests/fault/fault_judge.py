@@ -11,7 +11,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the public bitshuffle filter
 import numpy as np
 from checks import STORED_EXACT, assert_ledger_closes, expand, master_of
-from fault_site import DAEMONS, Site
+from fault_site import Site
 
 CLOSE_LIMIT_S = 90
 MEMORY_GROWTH_BYTES = 256 << 20
@@ -41,7 +41,7 @@ def closed_series(site: Site) -> list[dict]:
             if [s["streams"] for s in again] == [s["streams"] for s in ledger]:
                 return again
         time.sleep(0.2)
-    tails = "\n".join(f"--- {name}\n{site.daemons[name].log_tail(12)}" for name in DAEMONS)
+    tails = "\n".join(f"--- {name}\n{site.daemons[name].log_tail(12)}" for name in site.names)
     raise AssertionError(f"not closed after {CLOSE_LIMIT_S} s, {site.waiting_records():g} records wait in the spool; "
                          f"ledger {site.ledger()}\n{tails}")
 
@@ -105,7 +105,7 @@ def check_excused(cell, lost: Counter) -> None:
 
 
 def check_back_to_normal(site: Site) -> None:
-    for name in DAEMONS:
+    for name in site.names:
         before, now = site.memory_before[name], site.daemons[name].memory_bytes()
         assert now <= before + MEMORY_GROWTH_BYTES, f"{name} holds {now >> 20} MiB, {before >> 20} MiB before the fault"
     segments = len(list((site.folder / "spool").glob("segment-*.ffs")))

@@ -17,9 +17,18 @@ from net_namespace import Namespace, VethWire
 from path_runner import free_port
 from tcp_proxy import TcpProxy
 
-WIRES = {"detector": ("agent", "detector"), "link": ("agent", "collector"),  # client, server
-         "publish": ("collector", "broker"), "fetch": ("sink", "broker")}
 FIRST_PORT = 7000  # in a namespace every port is free
+
+
+def fetch_wire(sink: str) -> str:
+    """"fetch-2" for "sink-2"."""
+    return "fetch" + sink.removeprefix("sink")
+
+
+def wires_of(sinks: tuple[str, ...]) -> dict[str, tuple[str, str]]:
+    """Client and server by wire."""
+    return {"detector": ("agent", "detector"), "link": ("agent", "collector"), "publish": ("collector", "broker"),
+            **{fetch_wire(sink): (sink, "broker") for sink in sinks}}
 
 
 class ProxyNetwork:
@@ -27,8 +36,8 @@ class ProxyNetwork:
 
     name = "proxy"
 
-    def __init__(self, seed: int):
-        ports = {wire: free_port() for wire in WIRES}
+    def __init__(self, sinks: tuple[str, ...], seed: int):
+        ports = {wire: free_port() for wire in wires_of(sinks)}
         self.wires = {wire: TcpProxy(port, seed + index) for index, (wire, port) in enumerate(ports.items())}
         self.listens = {wire: f"127.0.0.1:{port}" for wire, port in ports.items()}
         self.connects = {wire: f"127.0.0.1:{proxy.port}" for wire, proxy in self.wires.items()}
@@ -44,10 +53,11 @@ class NamespaceNetwork:
 
     name = "netns"
 
-    def __init__(self, _seed: int):
-        self.places = {host: Namespace() for host in sorted({host for pair in WIRES.values() for host in pair})}
+    def __init__(self, sinks: tuple[str, ...], _seed: int):
+        wires = wires_of(sinks)
+        self.places = {host: Namespace() for host in sorted({host for pair in wires.values() for host in pair})}
         self.wires = {wire: VethWire(self.places[client], self.places[server], wire, subnet)
-                      for subnet, (wire, (client, server)) in enumerate(WIRES.items())}
+                      for subnet, (wire, (client, server)) in enumerate(wires.items())}
         self.listens = {wire: f"{veth.server_address}:{FIRST_PORT + index}" for index, (wire, veth) in enumerate(self.wires.items())}
         self.connects = self.listens
 

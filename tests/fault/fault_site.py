@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,12 +17,11 @@ import time
 from pathlib import Path
 
 from fault_control import FaultControl
-from fault_network import NETWORKS
-from path_runner import PathRunner, Place, free_port
+from fault_network import NETWORKS, fetch_wire
+from path_runner import PathRunner, Place, free_port, kind_of
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKER = [sys.executable, str(ROOT / "tools" / "kafka" / "broker")]
-DAEMONS = ("collector", "sink", "agent")
 SETTINGS = {
     "agent": {"receipt.timeout": "5 s"},
     "sink": {"file.max_time": "500 ms", "store.window_timeout": "5 s", "store.grace": "10 s", "store.grace_max": "30 s",
@@ -43,11 +43,12 @@ class Site(PathRunner):
     """Where `cell` is tried, with a fault of `lasts` seconds. Faults are made by cells through `controls`, `wires` and the signals here."""
 
     def __init__(self, bin_dir: Path, shim: Path, folder: Path, cell, network: str, lasts: float, seed: int):
-        super().__init__(bin_dir, folder, f"log://{folder}/log", settings=settings_for(lasts, cell.settings))
+        super().__init__(bin_dir, folder, f"log://{folder}/log", settings=settings_for(lasts, cell.settings), sinks=cell.sinks)
         self.log, self.broker_settings = cell.log, list(cell.broker_settings)
-        self.network = NETWORKS[network](seed)
+        self.network = NETWORKS[network](self.sinks, seed)
         self.wires, self.places = self.network.wires, self.network.places
-        disks = {"agent": folder / "spool", "collector": folder / "log", "sink": self.store, "broker": folder / "kafka"}
+        disks = {"agent": folder / "spool", "collector": folder / "log", "broker": folder / "kafka",
+                 **{sink: self.store for sink in self.sinks}}
         self.controls = {name: FaultControl(folder / f"{name}.fault", shim, disk) for name, disk in disks.items()}
         self.environment = {name: control.environment for name, control in self.controls.items()}
         self.broker_port, self.restarts, self.away = free_port(), 0, set()
@@ -61,10 +62,10 @@ class Site(PathRunner):
             settings["source.address"] = f"tcp://{connects['detector']}"
             settings["link.collectors"] = f'["tcp://{connects["link"]}"]'
         elif self.log == "kafka":
-            settings["log.url"] = f"kafka://{connects['publish' if name == 'collector' else 'fetch']}"
+            settings["log.url"] = f"kafka://{connects['publish' if name == 'collector' else fetch_wire(name)]}"
         if name == "collector":
             settings["link.listen"] = f"tcp://{self.network.listens['link']}"
-        known = self.known_keys(name)
+        known = self.known_keys(kind_of(name))
         return {key: value for key, value in settings.items() if key in known}
 
     def known_keys(self, name: str) -> set[str]:
@@ -85,11 +86,10 @@ class Site(PathRunner):
         try:
             if self.log == "kafka":
                 self.start_broker()
-            super().__enter__()
         except BaseException:
-            self.stop_broker()
-            self.network.close()
+            self.__exit__()
             raise
+        super().__enter__()
         self.supervisor = threading.Thread(target=self.supervise, daemon=True)
         self.supervisor.start()
         return self
@@ -106,9 +106,10 @@ class Site(PathRunner):
                 daemon.process.wait()
         self.stop_broker()
         self.network.close()
+        shutil.rmtree(self.pool, ignore_errors=True)  # memory, not disk
 
     def start_broker(self) -> None:
-        via = [f"--via={self.network.connects[wire]}={self.network.listens[wire]}" for wire in ("publish", "fetch")]
+        via = [f"--via={self.network.connects[wire]}={self.network.listens[wire]}" for wire in ("publish", *map(fetch_wire, self.sinks))]
         folder = self.folder / "kafka"
         folder.mkdir(exist_ok=True)
         start = [*BROKER, "start", str(folder), "--port", str(self.broker_port), *via, *(f"--set={line}" for line in self.broker_settings)]
@@ -123,7 +124,7 @@ class Site(PathRunner):
 
     def supervise(self) -> None:
         while not self.over.wait(0.2):
-            for name in DAEMONS:
+            for name in self.names:
                 if name not in self.away and self.daemons[name].process.poll() is not None:
                     self.over.wait(1.0)
                     self.restarts += 1
@@ -170,18 +171,27 @@ class Site(PathRunner):
         self.start(name)
         self.away.discard(name)
 
+    def wait_until_all_store(self, timeout_s: float) -> None:
+        """A sink that stores nothing before the fault would show nothing after it."""
+        idle, deadline = set(self.sinks), time.monotonic() + timeout_s
+        while idle:
+            idle = {sink for sink in idle if self.daemons[sink].metric("foreframe_sink_frames_stored_total") == 0}
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{', '.join(sorted(idle))} stored nothing")
+            time.sleep(0.1)
+
     def wait_well(self, timeout_s: float) -> None:
         """Until every daemon says it is ready and frames reach the store again."""
         stored, flows = self.data_files(), False
         deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             flows = flows or self.data_files() != stored
-            if flows and all(self.daemons[name].get("/readyz")[0] == 200 for name in DAEMONS):
+            if flows and all(self.daemons[name].get("/readyz")[0] == 200 for name in self.names):
                 return
             time.sleep(0.1)
         if not flows:
             raise TimeoutError(f"no frame was stored in {timeout_s} s after the fault")
-        states = {name: self.daemons[name].get("/readyz")[1].strip() for name in DAEMONS}
+        states = {name: self.daemons[name].get("/readyz")[1].strip() for name in self.names}
         raise TimeoutError(f"not ready {timeout_s} s after the fault: {states}")
 
     # ------------------------------------------------------------ what is measured

@@ -33,10 +33,11 @@ import junit_report  # noqa: E402
 from fault_cells import Cell, all_cells  # noqa: E402
 from fault_judge import judge  # noqa: E402
 from fault_network import choose_network  # noqa: E402
-from fault_site import DAEMONS, Site  # noqa: E402
+from fault_site import Site  # noqa: E402
 from recorded_frames import recorded_frames  # noqa: E402
 
 RECOVERY_LIMIT_S = 60
+SHARING_LIMIT_S = 10  # sinks of one group divide the partitions of topics that are new to them
 
 
 def choose(wanted: list[str], seed: int) -> list[Cell]:
@@ -63,7 +64,8 @@ def run_cell(cell: Cell, options: argparse.Namespace) -> dict:
     began = time.monotonic()
     try:
         site = Site(options.bin, options.shim, folder, cell, network, options.lasts, options.seed)
-        source = f"{options.source},frames={options.frames},seed={chance.randrange(1000)}"
+        frames = options.frames + int((cell.sinks - 1) * SHARING_LIMIT_S * options.rate)
+        source = f"{options.source},frames={frames},seed={chance.randrange(1000)}"
         expected = recorded_frames(source, options.bin / "foreframe", folder)
         with site:
             result |= drive(cell, site, source, options, chance)
@@ -85,7 +87,8 @@ def drive(cell: Cell, site: Site, source: str, options: argparse.Namespace, chan
     detector = site.detector(source, options.rate, site.folder / "replay.json")
     try:
         time.sleep(options.before + chance.random())
-        site.memory_before = {name: site.daemons[name].memory_bytes() for name in DAEMONS}
+        site.wait_until_all_store(SHARING_LIMIT_S)
+        site.memory_before = {name: site.daemons[name].memory_bytes() for name in site.names}
         done = cell.strike(site, options.lasts, chance)
         lifted = time.monotonic()
         site.wait_well(RECOVERY_LIMIT_S)

@@ -133,11 +133,19 @@ class Daemon:
         return self.process.returncode
 
 
+def kind_of(name: str) -> str:
+    """"sink" for "sink-2": which program it is."""
+    return name.partition("-")[0]
+
+
 class PathRunner:
-    """agent + collector + sink. `settings` maps "agent" | "collector" | "sink" to further `--set` keys."""
+    """agent + collector + sinks, which share one store and one consumer group: "sink", "sink-2" and so on.
+
+    `settings` maps "agent" | "collector" | "sink" to further `--set` keys.
+    """
 
     def __init__(self, bin_dir: Path, folder: Path, log_url: str, settings: dict[str, dict[str, object]] | None = None,
-                 topic_prefix: str = "test.path", source: str = "stream_v2"):
+                 topic_prefix: str = "test.path", source: str = "stream_v2", sinks: int = 1):
         self.bin_dir, self.folder, self.log_url = Path(bin_dir), Path(folder), log_url
         self.folder.mkdir(parents=True, exist_ok=True)
         self.store = self.folder / "store"
@@ -145,6 +153,8 @@ class PathRunner:
         self.topic_prefix, self.source = topic_prefix, source
         self.pool = Path(f"/dev/shm/foreframe-{os.getpid()}-{self.detector_port}")
         self.extra = settings or {}
+        self.sinks = ("sink", *(f"sink-{number}" for number in range(2, sinks + 1)))
+        self.names = ("collector", *self.sinks, "agent")  # in the order in which they start
         self.environment: dict[str, dict[str, str]] = {}  # further variables by daemon
         self.places: dict[str, Place] = {}                # by daemon; this host for those that are not named
         self.daemons: dict[str, Daemon] = {}
@@ -160,20 +170,20 @@ class PathRunner:
                 "spool.path": self.folder / "spool", "link.collectors": f'["{link}"]', "spool.destinations": f'["{group}"]',
             },
             "collector": {"link.listen": link, "log.url": self.log_url, "log.topic_prefix": self.topic_prefix},
-            "sink": {"log.url": self.log_url, "log.topic_prefix": self.topic_prefix, "log.group": group,
+            "sink": {"sink.name": name, "log.url": self.log_url, "log.topic_prefix": self.topic_prefix, "log.group": group,
                      "store.path": self.store},
-        }[name]
-        return {**base, **self.extra.get(name, {})}
+        }[kind_of(name)]
+        return {**base, **self.extra.get(kind_of(name), {})}
 
     def start(self, name: str) -> Daemon:
-        daemon = Daemon(self.bin_dir / f"foreframe-{name}", name, self.folder, self.settings_of(name),
+        daemon = Daemon(self.bin_dir / f"foreframe-{kind_of(name)}", name, self.folder, self.settings_of(name),
                         self.environment.get(name), self.places.get(name, Place()))
         self.daemons[name] = daemon
         return daemon
 
     def __enter__(self) -> "PathRunner":
         try:
-            for name in ("collector", "sink", "agent"):
+            for name in self.names:
                 self.start(name).wait_ready()
         except BaseException:
             self.__exit__()
@@ -188,7 +198,7 @@ class PathRunner:
 
     def stop(self) -> dict[str, int]:
         """Stops what runs, the agent first, so that each drains into the next. Exit codes by name."""
-        return {name: self.daemons[name].stop() for name in ("agent", "collector", "sink") if name in self.daemons}
+        return {name: self.daemons[name].stop() for name in ("agent", "collector", *self.sinks) if name in self.daemons}
 
     def replay(self, source: str, *options: str, timeout_s: float = 300) -> dict:
         """Streams a recording as a detector would; returns the replay's JSON summary."""
