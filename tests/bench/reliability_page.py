@@ -75,21 +75,33 @@ def short(why: str) -> str:
 
 def soak_part(part: dict) -> str:
     result = part["result"]
-    lines = [[name, f"{daemon['processor_s_per_gb']:.2f}", daemon["memory_mib"], daemon["memory_max_mib"],
-              "yes" if daemon["memory_flat"] else "**no**", daemon["files_max"], "yes" if daemon["files_flat"] else "**no**"]
-             for name, daemon in result["daemons"].items()]
+    lines = [[name, f"{daemon['processor_s_per_gb']:.2f}", daemon["memory_mib"], daemon["memory_max_mib"], yes(daemon, "memory_flat"),
+              daemon.get("files_max", "–"), yes(daemon, "files_flat")] for name, daemon in result["daemons"].items()]
     return f"""## A run without a miss
 
-{part['date']}, `{part['command']}`: {result['seconds']:g} s at {result['rate_hz']:g} Hz ({result['gigabytes_per_second']} GB/s of raw pixels, {result['log']}), {100 * result['share']:.0f} % of the
-{result['highest_rate_hz']:g} Hz that the whole path held on this host with the detector simulated beside it: no image missed, and the sink not left behind.
-**{result['frames']} frames in {result['series']} series sent, {result['missed']} missed**; {result['behind_s']} s after the last image all were stored and sealed. Each series is checked against
-its seal and deleted; most disk in use: {result['disk_max_mib']} MiB.
+{part['date']}, `{part['command']}`: {result['seconds']:g} s at {result['rate_hz']:g} Hz ({result['gigabytes_per_second']} GB/s of raw pixels, {result['log']}), with the detector simulated on
+the same host. **{result['frames']} frames sent, {result['missed']} missed.** {how_it_went(result)}
 
 {rows(["daemon", "processor s per raw GB", "memory at the end, MiB", "most, MiB", "flat", "most open files", "flat"], lines)}
 
 Memory is what the processes hold for themselves (the frame pool lies in shared memory and has a fixed size). *Flat*: the median of the run's last quarter is not
 above the second quarter's by more than 24 MiB or 8 files. In an hour that is a leak of 14 kB/s.
 """
+
+
+def yes(daemon: dict, key: str) -> str:
+    return {True: "yes", False: "**no**", None: "–"}[daemon.get(key)]
+
+
+def how_it_went(result: dict) -> str:
+    """What runs say beyond the count of frames; those of a given rate in one series say less."""
+    said = []
+    if result.get("share", 1) < 1:
+        said.append(f"The rate is {100 * result['share']:.0f} % of the {result['highest_rate_hz']:g} Hz that the path held: no image missed, the sink not left behind.")
+    if "series" in result:
+        said.append(f"{result['behind_s']} s after the last image all were stored and sealed. Each of {result['series']} series was checked against its seal and "
+                    f"deleted; most disk in use: {result['disk_max_mib']} MiB.")
+    return " ".join(said)
 
 
 def path_part(part: dict) -> str:
@@ -117,7 +129,7 @@ the one before and then let go, so it is measured alone; GB/s count raw pixels, 
 
 With pass-through every message goes on to a consumer on the same host, which takes its share of the cores (`passthrough.on_stall = "wait"`; it got them all).
 
-The spool costs {result['spool_costs_percent']} % of the agent's time (spool on disk with a sync every 200 ms, against a spool in memory that is never synced).
+The spool costs {max(result['spool_costs_percent'], 0)} % of the agent's time (spool on disk with a sync every 200 ms, against a spool in memory that is never synced).
 {spool}
 What moves bytes without Foreframe, in the same run (GB/s of the bytes handed over: 900 kB records, or the same raw frames for HDF5):
 

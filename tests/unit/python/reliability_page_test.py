@@ -40,6 +40,10 @@ class ReliabilityPage(unittest.TestCase):
         self.assertIn("| sink | 1.50 | 40 | 50 | yes | 20 | yes |", page(part("soak", SOAK)))
         self.assertIn("| sink | 1.50 | 40 | 50 | **no** | 20 | yes |", page(part("soak", grown)))
 
+    def test_a_run_says_how_its_rate_was_found_where_it_was(self):
+        self.assertIn("The rate is 50 % of the 500 Hz that the path held", page(part("soak", SOAK)))
+        self.assertNotIn("The rate is", page(part("soak", SOAK | {"share": 1.0, "highest_rate_hz": 250})))
+
     def test_fuzzers_are_summed_with_those_that_found_something(self):
         text = page(part("fuzz", "block        clean       1000 inputs      60 s\nmask         FAULT         20 inputs       2 s\n"))
         self.assertIn("1,020 inputs", text)
