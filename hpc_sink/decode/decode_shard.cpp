@@ -83,8 +83,7 @@ DecodeShard::Windows::iterator DecodeShard::open(const WindowKey& key, WindowRec
   if (known != windows_.end()) return known;
   const std::uint64_t bytes = window_memory_bytes(geometry_of(record), record.header.window_frames());
   if (!shared_.budget.fits(bytes)) {
-    refuse(record, fail(Errc::too_large, "a window of this stream takes " + std::to_string(bytes) +
-                                             " bytes, more than memory.max: raise it"));
+    refuse_too_large(key, record, bytes);
     return windows_.end();
   }
   std::optional<WindowLease> lease;
@@ -176,17 +175,39 @@ void DecodeShard::report_failures(WindowAssembler& assembler) {
   }
 }
 
-// Too large for memory.max is the operator's to mend; anything else is wrong with the record itself.
+// Wrong with the record itself.
 void DecodeShard::refuse(WindowRecord& record, const Error& why) {
+  shared_.receipts.settle({.stream = {},
+                           .detector = {},
+                           .reason = std::string(to_string(why.code)) + ": " + why.message,
+                           .letters = {std::move(record.letter)},
+                           .tickets = {record.ticket}});
+  tell_refused(record, why);
+}
+
+// The operator's to mend, but not while the agent waits: it is told with each record, and quarantines them. The
+// window's own record says which frames are lost by it.
+void DecodeShard::refuse_too_large(const WindowKey& key, WindowRecord& record, std::uint64_t bytes) {
+  const Error why = fail(Errc::too_large, "a window of this stream takes " + std::to_string(bytes) +
+                                              " bytes, more than memory.max: raise it");
+  tell_refused(record, why);
+  if (!record.header.has_window())
+    return shared_.receipts.settle({.stream = key.stream,
+                                    .detector = record.header.detector(),
+                                    .part = RecordPart::window,
+                                    .window = key.window,
+                                    .outcome = foreframe::wire::Receipt::REFUSED,
+                                    .reason = std::string(to_string(why.code)) + ": " + why.message,
+                                    .tickets = {record.ticket}});
+  WindowAssembler assembler(record.header, record.ticket.partition, options_.device, WindowLease());
+  if (const auto taken = assembler.add(record); !taken.ok()) return refuse(record, taken.error());
+  FinishedWindow window = assembler.finish(chunks_);
+  refuse_window(window, why);
+  static_cast<void>(emit_(std::move(window)));
+}
+
+void DecodeShard::tell_refused(const WindowRecord& record, const Error& why) {
   shared_.metrics.refused(why.code).add();
-  if (why.code == Errc::too_large)
-    shared_.offsets.done(record.ticket);
-  else
-    shared_.receipts.settle({.stream = {},
-                             .detector = {},
-                             .reason = std::string(to_string(why.code)) + ": " + why.message,
-                             .letters = {std::move(record.letter)},
-                             .tickets = {record.ticket}});
   std::uint64_t held_back = 0;
   if (!refusal_lines_.allow(held_back)) return;
   service::log_warning(

@@ -80,6 +80,8 @@ class DecodeShard {
   void drop_revoked();
   void report_failures(WindowAssembler& assembler);
   void refuse(WindowRecord& record, const Error& why);
+  void refuse_too_large(const WindowKey& key, WindowRecord& record, std::uint64_t bytes);
+  void tell_refused(const WindowRecord& record, const Error& why);
 
   DecodeOptions options_;
   FrameChunkEncoder chunks_;

@@ -76,6 +76,7 @@ struct FinishedWindow {
   std::string missing;               ///< the first record that did not come, in words; "": all are here
   std::uint64_t came = 0;            ///< census_digest of its records
   bool dead = false;                 ///< its records came again, and it ended as badly as before
+  bool refused = false;              ///< this sink can't take it, whole as it may be; `failure` says why
   std::vector<DeadLetter> letters;   ///< of a dead window: all its records that came
   std::uint64_t raw_bytes = 0;       ///< of `frames`, before compression
   RecordTickets tickets;             ///< of all records it was made from

@@ -112,6 +112,18 @@ void note_failure(std::string& facts, const std::string& block, const Error& why
   facts = noted.SerializeAsString();
 }
 
+void refuse_window(FinishedWindow& window, const Error& why) {
+  namespace pb = foreframe::wire;
+  for (FrameFate& fate : window.fates)
+    if (is_stored(fate) || fate.state == pb::SENT || may_improve(fate))
+      fate = make_fate(pb::LOST, pb::STAGE_STORE);
+  window.frames.clear();
+  window.complete = window.dead = false;
+  window.refused = true;
+  window.failure = std::string(to_string(why.code)) + ": " + why.message;
+  note_failure(window.facts, "the window", why);
+}
+
 void note_not_stored(WindowFacts& facts, const std::vector<FrameFate>& fates,
                      const std::vector<FrameTimes>& times) {
   for (std::size_t i = 0; i < fates.size() && i < times.size(); ++i) {

@@ -31,6 +31,8 @@ void note_record(WindowFacts& facts, const wire::EnvelopeHeader& header, std::si
 void note_failure(WindowFacts& facts, const std::string& block, const Error& why);
 /// The same, of facts that are serialised already.
 void note_failure(std::string& facts, const std::string& block, const Error& why);
+/// The window will not be stored, and why: it keeps no frames, those that were sent are lost (store).
+void refuse_window(FinishedWindow& window, const Error& why);
 /// Notes the times of frames that `fates` does not call stored.
 void note_not_stored(WindowFacts& facts, const std::vector<FrameFate>& fates,
                      const std::vector<FrameTimes>& times);

@@ -46,7 +46,9 @@ std::string ended_in(const StreamStory& story) {
                  ? "a block of it could not be decoded"
                  : "a block could not be decoded: " + story.facts.failures(0).block() + ": " +
                        story.facts.failures(0).reason();
-    case pb::STAGE_STORE: return "the store could not take it";
+    case pb::STAGE_STORE:
+      return "the store could not take it" +
+             (story.facts.failures().empty() ? "" : ": " + story.facts.failures().rbegin()->reason());
     default: return "its stage is not known";
   }
 }

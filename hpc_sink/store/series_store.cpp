@@ -8,6 +8,7 @@
 
 #include "common/base/clock.hpp"
 #include "common/service/logging.hpp"
+#include "hpc_sink/decode/window_facts.hpp"
 #include "hpc_sink/store/file_names.hpp"
 
 namespace ff::sink {
@@ -35,6 +36,7 @@ bool same_shape(const foreframe::wire::StreamGeometry& a, const foreframe::wire:
 }
 
 Outcome outcome_of(const FinishedWindow& window, bool complete) {
+  if (window.refused) return foreframe::wire::Receipt::REFUSED;
   if (complete) return foreframe::wire::Receipt::STORED;
   return window.dead ? foreframe::wire::Receipt::DEAD_LETTERED
                      : foreframe::wire::Receipt::OUTCOME_UNSPECIFIED;
@@ -48,7 +50,7 @@ Verdict take_verdict(FinishedWindow& window, Outcome outcome) {
                   .window = window.key.window,
                   .outcome = outcome,
                   .tickets = std::exchange(window.tickets, {})};
-  if (outcome == foreframe::wire::Receipt::DEAD_LETTERED) {
+  if (outcome != foreframe::wire::Receipt::STORED) {
     verdict.reason = window.failure;
     verdict.letters = std::exchange(window.letters, {});
   }
@@ -115,7 +117,8 @@ Status SeriesStore::add(FinishedWindow& window) {
   blame_retention(window);
   FF_TRY(finish_files_with(window.key));
   FF_ASSIGN(const std::optional<WindowFates> known, catalogue_->window(window.key));
-  if (known && (known->complete || (window.dead && known->fates == window.fates)))
+  window.refused = window.refused && !(known && known->complete);
+  if (known && (known->complete || ((window.dead || window.refused) && known->fates == window.fates)))
     return say_again(window, outcome_of(window, known->complete));
   FF_TRY(meet({.key = window.key.stream, .window_frames = window.window_frames, .geometry = window.geometry},
               window.detector));
@@ -123,8 +126,8 @@ Status SeriesStore::add(FinishedWindow& window) {
     shared_.metrics.refused(Errc::shape_mismatch).add();
     service::log_error("window refused: its frame shape is not that of its stream",
                        {{"series", window.key.stream.series.to_string()}, {"window", window.key.window}});
-    shared_.offsets.done(window.tickets);
-    return {};
+    refuse_window(window, fail(Errc::shape_mismatch, "its frame shape is not that of its stream"));
+    shared_.done.erase(window.key);
   }
   const std::uint64_t skip = stored_bits(known);
   const bool fresh = std::any_of(window.frames.begin(), window.frames.end(), [&](const DecodedFrame& frame) {
@@ -183,7 +186,7 @@ Status SeriesStore::note_missing(const FinishedWindow& window, Outcome outcome) 
 void SeriesStore::settle(Verdict verdict) {
   if (verdict.outcome == foreframe::wire::Receipt::OUTCOME_UNSPECIFIED)
     return shared_.offsets.done(verdict.tickets);
-  if (verdict.part == RecordPart::window) {
+  if (verdict.part == RecordPart::window && verdict.outcome != foreframe::wire::Receipt::REFUSED) {
     const WindowKey key{verdict.stream, verdict.window};
     shared_.done.insert(key);
     shared_.settled.settle(key, verdict.outcome);

@@ -424,6 +424,52 @@ TEST_CASE("a window that came again in two halves is not taken for one that its 
   check_whole(series, store.path());
 }
 
+TEST_CASE("a window that this sink can't take is refused with the reason, its frames are lost in the store",
+          "[sink][receipt]") {
+  for (const bool too_large : {false, true}) {
+    INFO((too_large ? "too large for memory.max" : "of another shape than its stream"));
+    CodedSeries series = make_coded_series({.frames = 24});
+    const CodedSeries other =
+        make_coded_series({.shape = {Dtype::u16, 24, 36}, .frames = 24, .uid = series.options.uid});
+    if (!too_large) {
+      std::erase_if(series.records, [](const CodedRecord& r) {
+        return (r.header.has_block() && r.header.block().window() == 1) ||
+               (r.header.has_window() && r.header.window().window() == 1);
+      });
+      const std::vector<CodedRecord> strange = records_of(other, 1);
+      series.records.insert(series.records.end() - 1, strange.begin(), strange.end());
+    }
+    const TemporaryFolder store;
+    const auto log = log_of(series, series.records);
+    answer_from(log, series);
+    auto config = quick_config(store.path());
+    if (too_large) config.memory_max_bytes = 10'000;
+    REQUIRE(run_over(log, config).summary.ok());
+    const Heard heard = hear(*log);
+    CHECK(heard.asked.empty());
+    CHECK(committed(*log) == static_cast<std::int64_t>(log->size()));
+    REQUIRE(heard.windows.contains(1));
+    CHECK(heard.windows.at(1).back() == pb::Receipt::REFUSED);
+    bool reason_is_said = false;
+    for (const auto& record : log->written_receipts())
+      reason_is_said |=
+          record.receipt().reason().find(too_large ? "memory.max" : "shape") != std::string::npos;
+    CHECK(reason_is_said);
+    const sink::SeriesLedger ledger = only_ledger(store.path());
+    CHECK(ledger.closes());
+    const auto ranges = ledger.streams.at(0).ranges();
+    CHECK(ranges.at({pb::LOST, pb::STAGE_STORE}) ==
+          (too_large ? std::vector<sink::FrameRange>{{0, 23}} : std::vector<sink::FrameRange>{{8, 15}}));
+    if (!too_large) continue;
+
+    // The operator gives it more, and the records come once more.
+    append_to(*log, series, series.records);
+    REQUIRE(run_over(log, quick_config(store.path())).summary.ok());
+    CHECK(hear(*log).windows.at(1).back() == pb::Receipt::STORED);
+    check_whole(series, store.path());
+  }
+}
+
 TEST_CASE("what is only read again after a crash is not taken for records that came again",
           "[sink][receipt]") {
   CodedSeries good = make_coded_series({.frames = 24}), bad = good;
