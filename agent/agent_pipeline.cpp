@@ -9,6 +9,8 @@
 //   through)   before anything else is done with it
 //   ingest     FrameSource > SeriesIngest: whose frame, what is  ingest queue    1024 handles; the pixels lie
 //              wrong with it, unpack into a pool slot                            in the pool (2 windows)
+//   pool       PoolKeeper: makes the frame pool, writes the      slots           memory.max
+//              series down: ingest waits for no file system
 //   window     WindowStage: windows, groups, states              encode queues   2 groups a worker (handles)
 //   encode-k   EncodeStage: plan + encode, tile by tile          spool queue     32 records; 10 B/px of state
 //   spool      SpoolStage: sequence number, seal, append         spool on disk   spool.max
@@ -68,6 +70,7 @@ SeriesIngestOptions ingest_options(const AgentConfig& config) {
   options.idle_timeout = config.idle_timeout;
   options.end_grace = config.end_grace;
   options.pool_wait_max = config.observe() ? std::chrono::nanoseconds(0) : config.pool_max_wait;
+  options.pool_make_max = config.pool_max_wait;
   return options;
 }
 

@@ -102,7 +102,6 @@ void SeriesIngest::on_frame(const FrameArrived& frame, const SourceEvent& event)
   for (std::size_t stream = 0; stream < current_.info->streams.size(); ++stream)
     readable = take_channel(stream, frame, event) && readable;
   if (!readable) forget_number(frame.frame);
-  metrics_.pool_slots_used.set(pool_.in_use());
   close_if_complete(event.received_monotonic_ns);
 }
 
@@ -142,6 +141,8 @@ void SeriesIngest::on_unreadable(const Unreadable& message, const SourceEvent& e
 void SeriesIngest::tick(std::int64_t now_monotonic_ns) {
   const std::int64_t since_last_ns = last_tick_ns_ == 0 ? 0 : now_monotonic_ns - last_tick_ns_;
   last_tick_ns_ = now_monotonic_ns;
+  metrics_.pool_slots.set(pool_.ready() ? pool_.slots() : 0);
+  metrics_.pool_slots_used.set(pool_.in_use());
   if (!series_open()) return;
   // While this process was stopped or waited for the pool nobody looked: that is no silence of the detector's.
   if (since_last_ns > std::chrono::nanoseconds(kLookedAway).count())

@@ -32,7 +32,9 @@ struct SeriesIngestOptions {
   std::vector<std::int64_t> sentinels;  ///< empty: by pixel type
   std::chrono::nanoseconds idle_timeout = std::chrono::seconds(30);
   std::chrono::nanoseconds end_grace = std::chrono::milliseconds(500);
-  std::chrono::nanoseconds pool_wait_max = std::chrono::seconds(10);
+  std::chrono::nanoseconds pool_wait_max = std::chrono::seconds(10);  ///< for a slot of a full pool
+  std::chrono::nanoseconds pool_make_max =
+      std::chrono::seconds(10);  ///< for the pool, while it is being made
   /// Frames that are not to be kept, asked once for a frame of all channels; empty: all are kept.
   std::function<bool(std::uint64_t frame)> vetoes{};
 };

@@ -85,8 +85,13 @@ bool SeriesIngest::take_channel(std::size_t stream_index, const FrameArrived& fr
   }
   auto held = wait_for_slot();
   if (!held) {
-    metrics_.report(Fault::pool_full, "frame pool is full; frame lost",
-                    {{"frame", frame.frame}, {"slots", pool_.slots()}});
+    const auto trouble = pool_.trouble();
+    metrics_.report(
+        Fault::pool_full,
+        pool_.ready() ? "frame pool is full; frame lost" : "there is no frame pool yet; frame lost",
+        {{"frame", frame.frame},
+         {"slots", pool_.slots()},
+         {"why", std::string_view(trouble ? trouble->message : "")}});
     mark(stream_index, frame.frame, event, LOST);
     return true;
   }
@@ -133,9 +138,11 @@ Status SeriesIngest::unpack_into_slot(const StreamInfo& stream, const ChannelPix
 }
 
 /// While we wait, ZeroMQ stops reading and the detector's own buffer takes the load; only after
-/// `pool_wait_max` is a frame given up. Once one was, the next ones don't wait until a slot is free again.
+/// `pool_wait_max` (`pool_make_max` while there is no pool yet) is a frame given up. Once one was, the next ones
+/// don't wait until a slot is free again.
 std::shared_ptr<HeldFrame> SeriesIngest::wait_for_slot() {
-  const std::int64_t deadline = monotonic_now_ns() + (pool_exhausted_ ? 0 : options_.pool_wait_max.count());
+  const auto patience = pool_.ready() ? options_.pool_wait_max : options_.pool_make_max;
+  const std::int64_t deadline = monotonic_now_ns() + (pool_exhausted_ ? 0 : patience.count());
   while (true) {
     auto held = pool_.take();
     if (held) {

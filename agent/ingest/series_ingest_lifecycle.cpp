@@ -14,7 +14,6 @@ using foreframe::wire::SeriesEnd;
 namespace {
 
 constexpr std::size_t kSeriesRemembered = 16;
-constexpr auto kPoolPatience = std::chrono::seconds(10);
 
 template <typename Map>
 auto value_for(const Map& map, const std::string& channel, bool only_one) -> typename Map::mapped_type {
@@ -91,16 +90,16 @@ Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, b
   }
   const std::uint64_t slots = options_.pool_frames != 0 ? options_.pool_frames * channels.size()
                                                         : pool_slots_for(info->plan, channels.size());
-  FF_TRY(pool_.prepare(slots, shape.bytes() + kUserDataRoomBytes, kPoolPatience));
-  // The uid is written down before the first frame is taken.
-  FF_TRY(journal_.begin_series(journalled));
+  FF_TRY(pool_.check(slots, shape.bytes() + kUserDataRoomBytes));
+  // The uid is written down before the first frame is taken: there are no slots before.
+  journal_.begin_series(journalled);
+  FF_TRY(pool_.prepare(slots, shape.bytes() + kUserDataRoomBytes, [this] { return journal_.write_down(); }));
 
   current_ = {};
   current_.images_expected = start.images_expected.value_or(0) > 0 ? start.images_expected : std::nullopt;
   current_.last_event_ns = event.received_monotonic_ns;
   current_.info = info;
   pool_exhausted_ = false;
-  metrics_.pool_slots.set(pool_.slots());
   metrics_.series_started.add();
   service::log_info("series started", {{"series", info->uid.to_string()},
                                        {"detector_series", info->key.id},
@@ -110,7 +109,7 @@ Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, b
                                        {"dtype", dtype_name(shape.dtype)},
                                        {"window_frames", info->plan.window_frames},
                                        {"group_frames", info->plan.group_frames},
-                                       {"pool_slots", pool_.slots()},
+                                       {"pool_slots", slots},
                                        {"images_expected", info->images_expected.value_or(0)}});
   out_(SeriesOpened{info});
   return {};

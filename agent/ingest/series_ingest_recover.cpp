@@ -13,8 +13,6 @@ using foreframe::wire::SeriesEnd;
 
 namespace {
 
-constexpr auto kPoolPatience = std::chrono::seconds(10);
-
 std::shared_ptr<SeriesInfo> info_from(const RecoveredSeries& left, const SeriesIngestOptions& options) {
   auto info = std::make_shared<SeriesInfo>();
   info->uid = left.series.uid;
@@ -71,11 +69,10 @@ void SeriesIngest::recover_series(RecoveredSeries& left, std::int64_t now_monoto
                                                         : pool_slots_for(info->plan, info->streams.size());
   std::size_t frame_bytes = 0;
   for (const StreamInfo& stream : info->streams) frame_bytes = std::max(frame_bytes, stream.shape.bytes());
-  // After the frames have been handed on: a pool of another size may have to wait until they are coded.
-  const Status ready = pool_.prepare(slots, frame_bytes + kUserDataRoomBytes, kPoolPatience);
+  // A pool of another size may have to wait until the frames that were handed on are coded.
+  const Status ready = pool_.prepare(slots, frame_bytes + kUserDataRoomBytes);
   if (!ready.ok())
     service::log_error("no frame pool for the series of the last run", {{"why", ready.error().message}});
-  metrics_.pool_slots.set(pool_.slots());
 }
 
 /// Frames whose blocks are safe already, and those whose blocks the spool has lost: their numbers are known, their

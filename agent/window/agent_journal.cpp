@@ -13,18 +13,14 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
-
 #include "common/base/clock.hpp"
 #include "common/service/logging.hpp"
 
 namespace ff::agent {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr int kJournalVersion = 2;
 constexpr auto kRetryPause = std::chrono::milliseconds(100);
+constexpr auto kWriteDownPatience = std::chrono::seconds(1);
 constexpr std::size_t kProgressBytes = 16;  // per stream
 
 Error os_error(const std::string& what) {
@@ -40,86 +36,6 @@ Status sync_path(const std::filesystem::path& path, int flags) {
   close(fd);
   if (done != 0) return os_error(path.string() + " can't be synced");
   return {};
-}
-
-Json to_json(const JournalledSeries& series) {
-  Json streams = Json::array();
-  for (const JournalledStream& stream : series.streams)
-    streams.push_back({{"rows", stream.shape.rows},
-                       {"cols", stream.shape.cols},
-                       {"dtype", std::string(dtype_name(stream.shape.dtype))},
-                       {"channel", stream.channel}});
-  Json json{{"uid", series.uid.to_string()},
-            {"detector_series", series.key.id},
-            {"detector_unique_id", series.key.unique_id},
-            {"window_frames", series.plan.window_frames},
-            {"group_frames", series.plan.group_frames},
-            {"reorder_frames", series.plan.reorder_frames},
-            {"tile_rows", series.plan.tile_rows},
-            {"tile_cols", series.plan.tile_cols},
-            {"streams", streams}};
-  if (series.images_expected) json["images_expected"] = *series.images_expected;
-  return json;
-}
-
-/// Throws nlohmann's exceptions on missing or wrong members; the caller turns them into `malformed`.
-JournalledSeries series_from(const Json& json) {
-  JournalledSeries series;
-  auto uid = Uuid::parse(json.at("uid").get<std::string>());
-  if (!uid.ok()) throw std::invalid_argument(uid.error().message);
-  series.uid = *uid;
-  series.key = {json.at("detector_series").get<std::uint64_t>(),
-                json.at("detector_unique_id").get<std::string>()};
-  series.plan = {json.at("window_frames").get<std::uint32_t>(), json.at("group_frames").get<std::uint32_t>(),
-                 json.at("reorder_frames").get<std::uint32_t>(), json.at("tile_rows").get<std::uint32_t>(),
-                 json.at("tile_cols").get<std::uint32_t>()};
-  for (const Json& entry : json.at("streams")) {
-    const auto dtype = parse_dtype(entry.at("dtype").get<std::string>());
-    if (!dtype) throw std::invalid_argument("dtype");
-    series.streams.push_back(
-        {{*dtype, entry.at("rows").get<std::uint32_t>(), entry.at("cols").get<std::uint32_t>()},
-         entry.at("channel").get<std::string>()});
-  }
-  if (json.contains("images_expected"))
-    series.images_expected = json.at("images_expected").get<std::uint64_t>();
-  const auto& plan = series.plan;
-  if (plan.window_frames < 1 || plan.window_frames > 64 || plan.group_frames < 1 ||
-      plan.group_frames > plan.window_frames || plan.tile_rows == 0 || plan.tile_cols == 0 ||
-      series.streams.empty())
-    throw std::invalid_argument("window plan");
-  return series;
-}
-
-struct Contents {
-  std::uint64_t epoch = 0, version = 0;
-  std::vector<JournalledSeries> series;
-};
-
-/// Throws as series_from() does.
-Contents contents_from(const Json& json) {
-  Contents contents;
-  contents.epoch = json.at("epoch").get<std::uint64_t>();
-  contents.version = json.value("version_in_epoch", std::uint64_t{0});
-  const Json& series = json.contains("series") ? json.at("series") : Json::array();
-  if (series.is_object()) contents.series.push_back(series_from(series));  // version 1 knew one at most
-  if (series.is_array())
-    for (const Json& entry : series) contents.series.push_back(series_from(entry));
-  return contents;
-}
-
-Result<std::optional<Contents>> read_contents(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  if (!file) return std::optional<Contents>{};
-  const Json json = Json::parse(file, nullptr, false);
-  try {
-    const int version = json.at("version").get<int>();
-    if (version < 1 || version > kJournalVersion)
-      return fail(Errc::unsupported_version, path.string() + " is of another version of the agent");
-    return std::optional(contents_from(json));
-  } catch (const std::exception& damage) {
-    return fail(Errc::malformed, path.string() + " is damaged (" + damage.what() +
-                                     "); move it away to start afresh, what is spooled is still sent");
-  }
 }
 
 Status write_text(const std::filesystem::path& path, const std::string& text) {
@@ -149,8 +65,7 @@ Result<std::unique_ptr<AgentJournal>> AgentJournal::open(const std::filesystem::
   const auto now_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(utc_now_ns(), 0) / 1'000'000);
   journal->epoch_ = std::max(now_ms, journal->epoch_ + 1);
   FF_TRY(journal->store(journal->text()));
-  const Status copied = journal->write_quick_copy(journal->text());
-  if (!copied.ok()) return copied.error();
+  FF_TRY(journal->write_quick_copy());
   journal->writer_ = std::thread([raw = journal.get()] { raw->run(); });
   return journal;
 }
@@ -168,10 +83,10 @@ AgentJournal::~AgentJournal() {
 
 /// The quick copy is the newer one where it is of the same run; after a reboot it is gone.
 Status AgentJournal::load() {
-  FF_ASSIGN(const auto stored, read_contents(folder_ / "journal.json"));
-  Contents last = stored.value_or(Contents{});
+  FF_ASSIGN(const auto stored, read_journal(folder_ / "journal.json"));
+  JournalContents last = stored.value_or(JournalContents{});
   if (!quick_copy_.empty()) {
-    auto quick = read_contents(quick_copy_);
+    auto quick = read_journal(quick_copy_);
     if (!quick.ok())
       service::log_warning("quick copy of the journal is left out", {{"why", quick.error().message}});
     else if (quick->has_value() && (*quick)->epoch == last.epoch && (*quick)->version >= last.version)
@@ -213,10 +128,9 @@ std::vector<StreamProgress> AgentJournal::read_progress(const JournalledSeries& 
 }
 
 std::string AgentJournal::text() const {
-  Json json{{"version", kJournalVersion}, {"epoch", epoch_}, {"version_in_epoch", version_}};
-  json["series"] = Json::array();
-  for (const OpenSeries& open : open_) json["series"].push_back(to_json(open.series));
-  return json.dump(1);
+  JournalContents contents{epoch_, version_, {}};
+  for (const OpenSeries& open : open_) contents.series.push_back(open.series);
+  return journal_text(contents);
 }
 
 Status AgentJournal::store(const std::string& text) {
@@ -227,12 +141,22 @@ Status AgentJournal::store(const std::string& text) {
   return sync_path(folder_, O_RDONLY | O_DIRECTORY);
 }
 
-Status AgentJournal::write_quick_copy(const std::string& text) {
+Status AgentJournal::write_quick_copy() {
   if (quick_copy_.empty()) return {};
+  std::lock_guard writing(quick_mutex_);
+  std::string contents;
+  std::uint64_t version = 0;
+  {
+    std::lock_guard lock(mutex_);
+    version = version_;
+    contents = text();
+  }
+  if (version_copied_ == version) return {};
   const std::filesystem::path part = quick_copy_.string() + ".part";
-  FF_TRY(write_text(part, text));
+  FF_TRY(write_text(part, contents));
   if (std::rename(part.c_str(), quick_copy_.c_str()) != 0)
     return os_error(quick_copy_.string() + " can't be replaced");
+  version_copied_ = version;
   return {};
 }
 
@@ -261,22 +185,19 @@ void AgentJournal::run() {
   }
 }
 
-/// Called with the mutex held.
-void AgentJournal::changed() {
-  ++version_;
-  const Status copied = write_quick_copy(text());
-  if (!copied.ok())
-    service::log_warning("quick copy of the journal can't be written", {{"why", copied.error().message}});
+void AgentJournal::begin_series(const JournalledSeries& series) {
+  {
+    std::lock_guard lock(mutex_);
+    ++version_;
+    open_.push_back({series, std::vector<bool>(series.streams.size()), version_});
+  }
   wake_.notify_all();
 }
 
-Status AgentJournal::begin_series(const JournalledSeries& series) {
-  {
-    std::lock_guard lock(mutex_);
-    open_.push_back({series, std::vector<bool>(series.streams.size()), version_ + 1});
-    changed();
-  }
-  return quick_copy_.empty() ? wait_durable(series.uid, std::chrono::seconds(30)) : Status{};
+Status AgentJournal::write_down() {
+  if (!quick_copy_.empty()) return write_quick_copy();
+  std::unique_lock lock(mutex_);
+  return wait_stored(lock, version_, kWriteDownPatience);
 }
 
 Status AgentJournal::wait_durable(const Uuid& uid, std::chrono::nanoseconds patience) {
@@ -284,31 +205,41 @@ Status AgentJournal::wait_durable(const Uuid& uid, std::chrono::nanoseconds pati
   std::uint64_t wanted = 0;
   for (const OpenSeries& open : open_)
     if (open.series.uid == uid) wanted = open.since_version;
-  const bool stored = wake_.wait_for(lock, patience, [&] { return version_stored_ >= wanted || stopping_; });
-  if (stored && version_stored_ >= wanted) return {};
+  return wait_stored(lock, wanted, patience);
+}
+
+Status AgentJournal::wait_stored(std::unique_lock<std::mutex>& lock, std::uint64_t version,
+                                 std::chrono::nanoseconds patience) {
+  wake_.wait_for(lock, patience, [&] { return version_stored_ >= version || stopping_; });
+  if (version_stored_ >= version) return {};
   return fail(Errc::timed_out, "the journal in " + folder_.string() + " can't be stored" +
                                    (trouble_ ? ": " + trouble_->message : ""));
 }
 
 void AgentJournal::end_stream(const Uuid& uid, std::size_t stream_index) {
-  std::lock_guard lock(mutex_);
-  for (OpenSeries& open : open_) {
-    if (!(open.series.uid == uid) || stream_index >= open.stream_ended.size()) continue;
-    open.stream_ended[stream_index] = true;
-    if (std::ranges::all_of(open.stream_ended, std::identity{})) return drop(uid);
+  bool over = false;
+  {
+    std::lock_guard lock(mutex_);
+    for (OpenSeries& open : open_) {
+      if (!(open.series.uid == uid) || stream_index >= open.stream_ended.size()) continue;
+      open.stream_ended[stream_index] = true;
+      over = std::ranges::all_of(open.stream_ended, std::identity{});
+    }
   }
+  if (over) drop(uid);
 }
 
-void AgentJournal::give_up(const Uuid& uid) {
-  std::lock_guard lock(mutex_);
-  drop(uid);
-}
-
-/// Called with the mutex held.
 void AgentJournal::drop(const Uuid& uid) {
-  std::erase_if(open_, [&](const OpenSeries& open) { return open.series.uid == uid; });
-  over_.push_back(uid);
-  changed();
+  {
+    std::lock_guard lock(mutex_);
+    std::erase_if(open_, [&](const OpenSeries& open) { return open.series.uid == uid; });
+    over_.push_back(uid);
+    ++version_;
+  }
+  wake_.notify_all();
+  const Status copied = write_quick_copy();
+  if (!copied.ok())
+    service::log_warning("quick copy of the journal can't be written", {{"why", copied.error().message}});
 }
 
 void AgentJournal::remove_progress(const Uuid& uid) {

@@ -12,9 +12,9 @@
 //   <state>/lock             held while the agent runs
 //   <quick copy>             journal.json again, on the tmpfs of the frame pool
 //
-// Why the quick copy: the thread that takes frames must not wait for a disk. It writes the copy, which survives
-// the process as the pool's frames do; a thread of the journal's own brings the same to the disk, and the spool
-// waits for that before it writes the series' first record. Thread-safe.
+// Why the quick copy: frames must not wait for a disk. The thread that makes their pool writes the copy, which
+// survives the process as the pool's frames do; a thread of the journal's own brings the same to the disk, and the
+// spool waits for that before it writes the series' first record. Thread-safe; mutex_ is never held during I/O.
 #pragma once
 
 #include <condition_variable>
@@ -28,24 +28,9 @@
 #include <thread>
 #include <vector>
 
-#include "agent/ingest/frame_source.hpp"
-#include "agent/window/window_plan.hpp"
-#include "common/base/uuid.hpp"
+#include "agent/window/journal_contents.hpp"
 
 namespace ff::agent {
-
-struct JournalledStream {
-  FrameShape shape;
-  std::string channel;
-};
-
-struct JournalledSeries {
-  Uuid uid;
-  SeriesKey key;
-  WindowPlan plan;
-  std::vector<JournalledStream> streams;
-  std::optional<std::uint64_t> images_expected;
-};
 
 /// How far a stream's records are in the spool.
 struct StreamProgress {
@@ -65,9 +50,12 @@ class AgentJournal {
 
   [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
 
-  /// The series outlives the process when the call returns, the machine after wait_durable().
-  /// Errors: io_error, disk_full.
-  [[nodiscard]] Status begin_series(const JournalledSeries& series);
+  /// Remembers the series, and waits for nothing. It outlives the process after write_down(), the machine after
+  /// wait_durable().
+  void begin_series(const JournalledSeries& series);
+  /// Returns when the series begun so far outlive the process; before that, none of their frames may be taken.
+  /// Errors: io_error, disk_full; without a quick copy those of wait_durable().
+  [[nodiscard]] Status write_down();
   /// Until the series is on the disk. Errors: timed_out, with what the disk says.
   [[nodiscard]] Status wait_durable(const Uuid& uid, std::chrono::nanoseconds patience);
   /// The end record of the `stream_index`-th stream is in the spool; after the last stream's the series is over.
@@ -79,8 +67,6 @@ class AgentJournal {
     std::vector<StreamProgress> progress;  ///< per stream
   };
   [[nodiscard]] std::vector<Unfinished> take_unfinished();
-  /// For a series that was left open and isn't gone on with.
-  void give_up(const Uuid& uid);
 
   void note_progress(const Uuid& uid, std::size_t stream_index, const StreamProgress& progress) noexcept;
 
@@ -96,11 +82,12 @@ class AgentJournal {
   [[nodiscard]] Status load();
   [[nodiscard]] std::string text() const;
   [[nodiscard]] Status store(const std::string& text);
-  [[nodiscard]] Status write_quick_copy(const std::string& text);
+  [[nodiscard]] Status write_quick_copy();
+  [[nodiscard]] Status wait_stored(std::unique_lock<std::mutex>& lock, std::uint64_t version,
+                                   std::chrono::nanoseconds patience);
   [[nodiscard]] std::vector<StreamProgress> read_progress(const JournalledSeries& series) const;
   [[nodiscard]] std::filesystem::path progress_path(const Uuid& uid) const;
   void drop(const Uuid& uid);
-  void changed();
   void run();
   void remove_progress(const Uuid& uid);
 
@@ -117,6 +104,9 @@ class AgentJournal {
   std::optional<Error> trouble_;                    ///< why the last attempt to store failed
   bool stopping_ = false;
   std::thread writer_;
+
+  std::mutex quick_mutex_;                     ///< held while the quick copy is written
+  std::uint64_t version_copied_ = UINT64_MAX;  ///< what the quick copy holds; at first, none
 
   std::mutex progress_mutex_;  ///< of its own: it is held during writes, and ingest must not wait for those
   std::map<Uuid, int> progress_fds_;

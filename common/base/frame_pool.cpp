@@ -126,6 +126,10 @@ Status FramePool::map(int fd, std::uint32_t slot_count, std::size_t slot_bytes) 
     return os_error("frame pool " + path_.string() + " of " + std::to_string(bytes) +
                         " bytes can't be mapped; lower pool.frames or point pool.path at a larger tmpfs",
                     code);
+#if defined(MADV_POPULATE_WRITE)
+  // The page table too, or the thread that takes frames would fill it, a fault for every page.
+  madvise(mapped, bytes, MADV_POPULATE_WRITE);
+#endif
   mapped_ = static_cast<std::byte*>(mapped);
   mapped_bytes_ = bytes;
   next_free_ = std::make_unique<std::atomic<std::uint32_t>[]>(slot_count);

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 
 #include "common/base/clock.hpp"
+#include "common/service/log_lines.hpp"
 #include "common/service/logging.hpp"
 
 namespace ff::service {
@@ -93,6 +94,7 @@ int refuse_config(const DaemonSpec& spec, const Error& error) {
 
 int run_until_stopped(const DaemonSpec& spec, const CommonConfig& common) {
   log_setup(spec.metrics_name, level_named(common.log_level), common.log_format);
+  const BackgroundLog background;  // nobody's thread waits for whoever reads our stderr
   const auto end_with = [](const Error& error) {
     log_error("stopped by an error", {{"error", to_string(error.code)}, {"what", error.message}});
     return exit_code_for(error.code);

@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// spdlog carries the lines (level, lock, stderr); what stands in a line is made here.
+// spdlog carries the lines (level, time, lock); what stands in a line is made here, where it goes in log_lines.cpp.
 #include "common/service/logging.hpp"
 
 #include <array>
 #include <atomic>
 #include <charconv>
 #include <memory>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <mutex>
+#include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
 #include "common/base/clock.hpp"
+#include "common/service/log_lines.hpp"
 
 namespace ff::service {
 namespace {
@@ -41,6 +43,15 @@ constexpr spdlog::level::level_enum spdlog_level(LogLevel level) noexcept {
   return kLevels[static_cast<std::size_t>(level)];
 }
 
+class LineSink final : public spdlog::sinks::base_sink<std::mutex> {
+  void sink_it_(const spdlog::details::log_msg& message) override {
+    spdlog::memory_buf_t line;
+    formatter_->format(message, line);
+    put_log_line({line.data(), line.size()});
+  }
+  void flush_() override {}
+};
+
 struct Setup {
   std::string program = "foreframe";
   bool json = false;
@@ -51,8 +62,7 @@ std::shared_ptr<const Setup> make_setup(std::string_view program, LogLevel lowes
   auto setup = std::make_shared<Setup>();
   setup->program = program;
   setup->json = json;
-  setup->logger =
-      std::make_shared<spdlog::logger>(setup->program, std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  setup->logger = std::make_shared<spdlog::logger>(setup->program, std::make_shared<LineSink>());
   setup->logger->set_level(spdlog_level(lowest));
   setup->logger->set_pattern(json ? "%v" : "%Y-%m-%dT%H:%M:%S.%eZ %-7l %n  %v",
                              spdlog::pattern_time_type::utc);

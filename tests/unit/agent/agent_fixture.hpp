@@ -64,10 +64,11 @@ inline std::vector<std::byte> image_of(std::uint64_t series, std::uint64_t frame
 struct IngestBench {
   explicit IngestBench(SeriesIngestOptions options = {})
       : IngestBench(std::make_shared<TempDir>(), std::move(options)) {}
-  IngestBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions options)
+  IngestBench(std::shared_ptr<TempDir> folder, SeriesIngestOptions options,
+              PoolKeeper::Make make = FramePool::create)
       : folder_(std::move(folder)),
         metrics(registry),
-        pool(folder_->path(), "test", 64u << 20),
+        pool(folder_->path(), "test", 64u << 20, std::move(make)),
         journal(std::move(
             AgentJournal::open(folder_->path() / "state", folder_->path() / "test.journal").value())),
         ingest(std::move(options), pool, *journal, metrics,

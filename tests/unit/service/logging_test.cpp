@@ -7,12 +7,16 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <iterator>
 #include <regex>
+#include <thread>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+
+#include "common/service/log_lines.hpp"
 
 using namespace ff::service;
 
@@ -91,4 +95,50 @@ TEST_CASE("a burst of equal lines logs the first and counts the rest", "[log]") 
   CHECK(limiter.allow(held_back));
   CHECK(held_back == 0);
   for (int i = 0; i < 100; ++i) CHECK_FALSE(limiter.allow(held_back));
+}
+
+TEST_CASE("a stderr that nobody reads holds no thread up; what was lost is counted once it is read",
+          "[log]") {
+  int ends[2];
+  REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+  const int saved = dup(2);
+  dup2(ends[1], 2);
+  close(ends[1]);
+  log_setup("agent", LogLevel::info, "text");
+
+  std::string text;
+  std::thread reader;
+  const auto read_all = [&] {
+    char piece[4096];
+    for (ssize_t got = 0; (got = read(ends[0], piece, sizeof piece)) > 0;)
+      text.append(piece, static_cast<std::size_t>(got));
+  };
+  bool waited = false;
+  {
+    const BackgroundLog background(200'000);
+    auto lines = std::async(std::launch::async, [] {
+      for (int line = 0; line < 20'000; ++line) log_info("frame lost", {{"frame", line}});
+    });
+    waited = lines.wait_for(std::chrono::seconds(20)) != std::future_status::ready;
+    reader = std::thread(read_all);
+  }
+  dup2(saved, 2);  // the pipe's last end for writing
+  close(saved);
+  reader.join();
+  close(ends[0]);
+  CHECK_FALSE(waited);
+  CHECK(text.find("frame lost frame=0\n") != std::string::npos);
+  CHECK(std::regex_search(text, std::regex(R"(log lines were lost: .* lines=\d+\n)")));
+}
+
+TEST_CASE("a background log writes all lines in order before it ends", "[log]") {
+  const std::string text = captured_stderr([] {
+    log_setup("agent", LogLevel::info, "text");
+    const BackgroundLog background;
+    for (int line = 0; line < 1000; ++line) log_info("line", {{"number", line}});
+  });
+  std::size_t at = 0;
+  for (int line = 0; line < 1000 && at != std::string::npos; ++line)
+    at = text.find("line number=" + std::to_string(line) + "\n", at);
+  CHECK(at != std::string::npos);
 }
