@@ -13,29 +13,28 @@ namespace {
 
 using std::chrono::nanoseconds;
 
+constexpr std::int64_t kDamageWaitNs = 50'000'000;  ///< until it is asked again what is due
+
 /// Common to members of a group and followers.
 KafkaSettings consumer_settings(const std::string& brokers, const std::string& group) {
-  return {
-      {"bootstrap.servers", brokers},
-      {"client.id", "foreframe-reader"},
-      {"group.id", group},
-      {"enable.auto.commit", "false"},
-      {"enable.auto.offset.store", "false"},
-      {"auto.offset.reset", "error"},  // a gap must be seen, not jumped over
-      {"partition.assignment.strategy", "cooperative-sticky"},
-      {"enable.partition.eof", "true"},
-      // Envelopes and control records have their own CRCs. With librdkafka's, a damaged batch on the broker's disk
-      // would be fetched again for ever; without it, its records are asked for again and come as new ones.
-      {"check.crcs", "false"},
-      {"allow.auto.create.topics", "false"},
-      {"topic.metadata.refresh.interval.ms", "2000"},  // finds topics that are made later
-      {"socket.timeout.ms", "10000"},                  // a frozen broker is left after so long
-      {"fetch.wait.max.ms", "50"},
-      {"fetch.message.max.bytes", "16777216"},
-      {"fetch.max.bytes", "67108864"},
-      {"queued.max.messages.kbytes", "131072"},
-      {"statistics.interval.ms", "1000"},
-      {"log.connection.close", "false"}};
+  return {{"bootstrap.servers", brokers},
+          {"client.id", "foreframe-reader"},
+          {"group.id", group},
+          {"enable.auto.commit", "false"},
+          {"enable.auto.offset.store", "false"},
+          {"auto.offset.reset", "error"},  // a gap must be seen, not jumped over
+          {"partition.assignment.strategy", "cooperative-sticky"},
+          {"enable.partition.eof", "true"},
+          {"check.crcs", "true"},  // what changed on the way is fetched again, see kafka_reader_damage.cpp
+          {"allow.auto.create.topics", "false"},
+          {"topic.metadata.refresh.interval.ms", "2000"},  // finds topics that are made later
+          {"socket.timeout.ms", "10000"},                  // a frozen broker is left after so long
+          {"fetch.wait.max.ms", "50"},
+          {"fetch.message.max.bytes", "16777216"},
+          {"fetch.max.bytes", "67108864"},
+          {"queued.max.messages.kbytes", "131072"},
+          {"statistics.interval.ms", "1000"},
+          {"log.connection.close", "false"}};
 }
 
 }  // namespace
@@ -94,13 +93,15 @@ Result<std::optional<LogRecord>> KafkaReader::poll(nanoseconds timeout) {
   for (;;) {
     if (monotonic_now_ns() >= next_housekeeping_ns_) keep_house();
     if (follows_) find_partitions();
+    if (meets_damage_) FF_TRY(try_damaged());
     if (held_) {
       FF_ASSIGN(auto record, take(std::exchange(held_, nullptr)));
       if (record) return record;
     }
     const std::int64_t left_ns = std::max<std::int64_t>(deadline_ns - monotonic_now_ns(), 0);
+    const std::int64_t wait_ns = meets_damage_ ? std::min(left_ns, kDamageWaitNs) : left_ns;
     rd_kafka_message_t* const raw =
-        rd_kafka_consumer_poll(consumer_->client.get(), to_milliseconds(nanoseconds(left_ns)));
+        rd_kafka_consumer_poll(consumer_->client.get(), to_milliseconds(nanoseconds(wait_ns)));
     if (raw == nullptr) {
       if (left_ns == 0) return std::optional<LogRecord>{};
       continue;

@@ -8,6 +8,7 @@
 // kafka_reader_partitions.cpp  which partitions it reads: a group's rebalances, a follower's own search
 // kafka_reader_records.cpp     from messages to records: chunk sets, bounds of their memory, ends
 // kafka_reader_gaps.cpp        offsets that the log no longer has
+// kafka_reader_damage.cpp      bytes that cannot be read
 // kafka_reader_commit.cpp      committed offsets, and what is done once a second
 #pragma once
 
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "common/transport/chunk_set.hpp"
+#include "common/transport/kafka_damage.hpp"
 #include "common/transport/kafka_handle.hpp"
 #include "common/transport/log.hpp"
 #include "common/transport/log_url.hpp"
@@ -35,19 +37,25 @@ struct KafkaConsumer {
 };
 
 struct KafkaPartition {
-  KafkaPartition(std::chrono::nanoseconds patience, std::int64_t first)
-      : assembly(kAssemblyBytesMax, patience), next_offset(first) {}
+  KafkaPartition(std::chrono::nanoseconds patience, const KafkaDamageLimits& limits, std::int64_t first)
+      : assembly(kAssemblyBytesMax, patience), damage(limits), next_offset(first) {}
 
   static constexpr std::uint64_t kAssemblyBytesMax = 512ull << 20;
 
   ChunkAssembly assembly;
+  KafkaDamage damage;
   std::int64_t next_offset = RD_KAFKA_OFFSET_INVALID;  ///< of the record that should come next
   bool at_end = false;
   std::int64_t commit_to = RD_KAFKA_OFFSET_INVALID;  ///< wanted, and not yet known to be committed
   bool paused = false;                               ///< held back while others complete their sets
   /// Set while its fetcher begins anew at the oldest record: what was expected when its offset was refused.
   std::optional<std::int64_t> refused_offset;
+  std::int64_t looked_at_offset = RD_KAFKA_OFFSET_INVALID;  ///< next_offset when keep_house() came by
+  int looks_without_move = 0;  ///< as often it stood there although the log goes on
 };
+
+/// What librdkafka says of bytes that it cannot use.
+[[nodiscard]] bool is_kafka_damage(rd_kafka_resp_err_t code) noexcept;
 
 class KafkaReader final : public LogReader {
  public:
@@ -72,6 +80,17 @@ class KafkaReader final : public LogReader {
   Result<std::optional<LogRecord>> take(const Message& message);
   Result<std::optional<LogRecord>> take_record(const Message& message, KafkaPartition& partition);
   Result<std::optional<LogRecord>> take_error(const rd_kafka_message_t& message);
+  Result<bool> pass_damage(const Place& place, KafkaPartition& partition, const rd_kafka_message_t& message);
+  Status follow_verdict(const Place& place, KafkaPartition& partition, KafkaDamage::Verdict verdict);
+  Status try_damaged();
+  void look_at_standing(const Place& place, KafkaPartition& partition);
+  bool jumps(const Place& place, const KafkaPartition& partition, std::int64_t offset) const;
+  std::int64_t oldest_offset(const Place& place, std::int64_t otherwise) const;
+  std::int64_t end_of_log(const Place& place) const;
+  Status fetch_from(const Place& place, std::int64_t offset);
+  Status restart(const Place& place, std::int64_t refused);
+  std::optional<std::int64_t> first_promised(const std::string& topic) const;
+  KafkaPartition make_partition(const std::string& topic, std::int64_t first) const;
   Status connect(const LogOptions& options, const LogUrl& url, KafkaSettings settings,
                  const std::vector<Topic>& topics);
   Status begin_at_oldest(const Place& place);
@@ -101,7 +120,8 @@ class KafkaReader final : public LogReader {
   std::map<Place, KafkaPartition> partitions_;
   bool was_assigned_ = false;
   bool commit_fails_ = false;
-  bool holds_back_ = false;  ///< partitions are paused, see bound_assembly()
+  bool meets_damage_ = false;  ///< at least one partition
+  bool holds_back_ = false;    ///< partitions are paused, see bound_assembly()
   std::int64_t next_housekeeping_ns_ = 0;
   std::string trouble_;
 };

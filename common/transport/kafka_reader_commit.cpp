@@ -83,6 +83,7 @@ void KafkaReader::keep_house() {
     if (!again.ok()) trouble_ = again.error().message;
   }
   for (auto& [place, partition] : partitions_) {
+    look_at_standing(place, partition);
     if (partition.paused) partition.assembly.forgive(now_ns);
     const std::size_t given_up = partition.assembly.give_up_old(now_ns);
     if (given_up > 0)

@@ -8,25 +8,35 @@
 
 namespace ff::transport {
 
-/// The log has no record with the offset that should come next. Its fetcher has stopped; taking the partition
-/// anew is what starts it again. What was missed is known when the first record comes.
-Status KafkaReader::begin_at_oldest(const Place& place) {
+/// A fetcher has stopped since the log has no record with its offset. It may be one that damaged bytes have told it:
+/// then it goes on where it should be.
+Status KafkaReader::restart(const Place& place, std::int64_t refused) {
   const auto found = partitions_.find(place);
   if (found == partitions_.end()) return {};
-  const auto& [topic, partition] = place;
-  const KafkaPartitions list(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), partition)->offset = RD_KAFKA_OFFSET_BEGINNING;
-  for (auto* change : {&rd_kafka_incremental_unassign, &rd_kafka_incremental_assign}) {
-    rd_kafka_error_t* const failed = change(consumer_->client.get(), list.get());
-    if (failed == nullptr) continue;
-    const Error why{Errc::io_error, std::string("kafka: ") + rd_kafka_error_string(failed)};
-    rd_kafka_error_destroy(failed);
-    return why;
-  }
-  found->second.at_end = false;
-  // A new group expects nothing: it was promised nothing before the oldest record.
-  if (found->second.next_offset >= 0) found->second.refused_offset = found->second.next_offset;
-  return {};
+  const KafkaPartition& partition = found->second;
+  const std::int64_t wanted = partition.damage.is_active() ? partition.damage.place() : partition.next_offset;
+  if (wanted >= 0 && refused >= 0 && refused != wanted) return fetch_from(place, wanted);
+  return begin_at_oldest(place);
+}
+
+/// The log has no record with the offset that should come next. What was missed is known when the first record comes.
+Status KafkaReader::begin_at_oldest(const Place& place) {
+  KafkaPartition& partition = partitions_.at(place);
+  partition.damage.forget();
+  partition.at_end = false;
+  if (partition.next_offset >= 0)
+    partition.refused_offset = partition.next_offset;
+  else
+    partition.refused_offset = first_promised(place.first);
+  return fetch_from(place, RD_KAFKA_OFFSET_BEGINNING);
+}
+
+/// A group that has committed nothing is owed the log from its very first record; of a compacted topic, where old
+/// values give way to new ones, and outside of groups nothing is owed.
+std::optional<std::int64_t> KafkaReader::first_promised(const std::string& topic) const {
+  const auto known = topics_.find(topic);
+  if (follows_ || known == topics_.end() || topic_is_state(known->second)) return std::nullopt;
+  return 0;
 }
 
 /// Says once what lies between the offset that was expected and the oldest record that the log has.

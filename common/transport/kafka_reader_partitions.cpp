@@ -36,7 +36,8 @@ void KafkaReader::on_rebalance(rd_kafka_t* client, rd_kafka_resp_err_t code,
   rd_kafka_error_destroy(failed);
 }
 
-/// A new group has no committed offset: it starts at the oldest record, said here and not left to a default.
+/// A new group has no committed offset: it starts at the oldest record, said here and not left to a default. What was
+/// freed before is told as a gap.
 void KafkaReader::assign(rd_kafka_topic_partition_list_t* partitions) {
   const auto code = rd_kafka_committed(consumer_->client.get(), partitions, kKafkaRequestTimeoutMs);
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
@@ -45,12 +46,14 @@ void KafkaReader::assign(rd_kafka_topic_partition_list_t* partitions) {
   for (int i = 0; i < partitions->cnt; ++i) {
     rd_kafka_topic_partition_t& p = partitions->elems[i];
     const bool known = code == RD_KAFKA_RESP_ERR_NO_ERROR && p.err == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (known && p.offset < 0) p.offset = RD_KAFKA_OFFSET_BEGINNING;
+    const bool is_new = known && p.offset < 0;
+    if (is_new) p.offset = RD_KAFKA_OFFSET_BEGINNING;
     if (!known)
       p.offset = RD_KAFKA_OFFSET_STORED;  // the fetcher asks for itself; take_error() handles "none"
-    partitions_.insert_or_assign(
-        Place{p.topic, p.partition},
-        KafkaPartition(patience_, std::max<std::int64_t>(p.offset, RD_KAFKA_OFFSET_INVALID)));
+    KafkaPartition partition =
+        make_partition(p.topic, std::max<std::int64_t>(p.offset, RD_KAFKA_OFFSET_INVALID));
+    if (is_new) partition.refused_offset = first_promised(p.topic);
+    partitions_.insert_or_assign(Place{p.topic, p.partition}, std::move(partition));
     if (on_assigned && topics_.contains(p.topic)) on_assigned(topics_.at(p.topic), p.partition);
   }
 }
@@ -105,7 +108,7 @@ Status KafkaReader::follow_new(const std::map<std::string, std::uint32_t>& count
   was_assigned_ = true;
   for (int i = 0; i < list->cnt; ++i) {
     const rd_kafka_topic_partition_t& p = list->elems[i];
-    partitions_.try_emplace(Place{p.topic, p.partition}, KafkaPartition(patience_, RD_KAFKA_OFFSET_INVALID));
+    partitions_.try_emplace(Place{p.topic, p.partition}, make_partition(p.topic, RD_KAFKA_OFFSET_INVALID));
     if (on_assigned) on_assigned(topics_.at(p.topic), p.partition);
   }
   return {};

@@ -12,21 +12,25 @@ namespace ff::transport {
 
 Result<std::optional<LogRecord>> KafkaReader::take(const Message& message) {
   const rd_kafka_message_t& m = *message;
-  const bool is_end = m.err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
-  if (m.err != RD_KAFKA_RESP_ERR_NO_ERROR && !is_end) return take_error(m);
-  if (!is_end) trouble_.clear();
+  const bool is_record = m.err == RD_KAFKA_RESP_ERR_NO_ERROR;
+  if (!is_record && m.err != RD_KAFKA_RESP_ERR__PARTITION_EOF && !is_kafka_damage(m.err))
+    return take_error(m);
+  if (is_record) trouble_.clear();
   const Place place{rd_kafka_topic_name(m.rkt), m.partition};
   const auto found = partitions_.find(place);
   if (found == partitions_.end()) return std::optional<LogRecord>{};  // lost meanwhile
   KafkaPartition& partition = found->second;
   if (partition.refused_offset) {
-    Status told = tell_gap(place, partition, m.offset);
+    const std::int64_t oldest = is_kafka_damage(m.err) ? oldest_offset(place, m.offset) : m.offset;
+    Status told = tell_gap(place, partition, oldest);
     if (!told.ok()) {
       held_ = message;
       return std::move(told).error();
     }
   }
-  if (!is_end) return take_record(message, partition);
+  FF_ASSIGN(const bool usable, pass_damage(place, partition, m));
+  if (!usable) return std::optional<LogRecord>{};
+  if (is_record) return take_record(message, partition);
   partition.at_end = true;
   partition.next_offset = m.offset;
   return std::optional<LogRecord>{};
@@ -66,7 +70,7 @@ Result<std::optional<LogRecord>> KafkaReader::take_error(const rd_kafka_message_
   switch (message.err) {
     case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
     case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE: {
-      FF_TRY(begin_at_oldest({topic, message.partition}));
+      FF_TRY(restart({topic, message.partition}, message.offset));
       return std::optional<LogRecord>{};
     }
     case RD_KAFKA_RESP_ERR__FATAL:

@@ -56,6 +56,10 @@ struct LogOptions {
   /// `session_timeout` gets its partitions back without a rebalance. "": partitions move at once.
   std::string member;
   std::chrono::nanoseconds session_timeout = std::chrono::seconds(10);  ///< kafka: a silent reader's
+  /// kafka: a place whose bytes are damaged is fetched again as often and as long; then it is skipped, and told by
+  /// on_gap.
+  int damage_tries = 8;
+  std::chrono::nanoseconds damage_patience = std::chrono::seconds(2);
   std::map<std::string, std::string> kafka;  ///< further librdkafka settings, passed through
 };
 
@@ -97,7 +101,7 @@ struct LogRecord {
 
 /// Records [first_offset, next_offset) of a partition that a reader will never get.
 struct LogGap {
-  enum class Cause { freed, damaged };  ///< by retention before they were read; log://: bytes went bad
+  enum class Cause { freed, damaged };  ///< by retention before they were read; bytes went bad on a disk
   Topic topic = Topic::blocks;
   std::int32_t partition = 0;
   std::int64_t first_offset = 0;
@@ -112,8 +116,9 @@ class LogReader {
 
   /// The next record, or nothing after `timeout`. Errors: out_of_range (the log freed records before this
   /// group had read them: on_gap has said which; reading goes on behind them; or a log that is shorter than
-  /// what was committed: it was made anew and is read from its oldest record), io_error, disconnected,
-  /// crc_mismatch (log://), refused (kafka: another reader took this one's `member` name; open a new reader).
+  /// what was committed: it was made anew and is read from its oldest record), crc_mismatch (bytes on the
+  /// log's disk went bad: as above), io_error, disconnected, refused (kafka: another reader took this one's `member`
+  /// name; open a new reader).
   [[nodiscard]] virtual Result<std::optional<LogRecord>> poll(std::chrono::nanoseconds timeout) = 0;
 
   /// Everything of this partition before `next_offset` is safe; reading restarts there after a crash.

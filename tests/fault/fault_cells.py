@@ -201,8 +201,7 @@ def all_cells() -> list[Cell]:
                   Cell(part, "clock jump", clock(part))]
     cells += [Cell("agent", "corrupt bytes", corrupt_spool, may_lose={"spool": 64, "log": 64}),
               Cell("collector", "corrupt bytes", corrupt_on_the_wire("collector", "target", 150_000), network="proxy"),
-              # What comes damaged twice is taken for undecodable: dead-lettered, and kept in the agent's quarantine.
-              Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client", 1_000_000), may_lose={"log": 64}, network="proxy"),
+              Cell("sink", "corrupt bytes", corrupt_on_the_wire("sink", "client", 150_000), network="proxy"),
               Cell("broker", "corrupt bytes", corrupt_broker_log),
               Cell("sink", "away longer than retention", sink_away, broker_settings=SHORT_RETENTION)]
     for sink in ("sink", "sink-2"):  # one of them seals the series

@@ -45,6 +45,32 @@ TEST_CASE("records freed by retention before they were read are a named gap", "[
     CHECK(record.position.offset >= (record.position.partition == 3 ? 7 : 2));
 }
 
+TEST_CASE("a group that has committed nothing is told what was freed before it came", "[kafka]") {
+  const LogOptions options = fresh_options();
+  const auto writer = open_writer(options);
+  write(*writer, 0, 40, 100);  // ten in each partition
+  free_below(options, Topic::blocks, 1, 4);
+  free_below(options, Topic::blocks, 2, 10);  // nothing is left of it
+  const auto reader = open_reader(options, "new");
+  std::map<std::int32_t, LogGap> gaps;
+  reader->on_gap = [&](const LogGap& gap) { gaps[gap.partition] = gap; };
+  std::vector<Error> errors;
+  const auto records = read(*reader, 10 + 6 + 10, &errors);
+  for (int i = 0; i < 200 && gaps.size() < 2; ++i)
+    if (auto more = reader->poll(milliseconds(50)); !more.ok()) errors.push_back(more.error());
+  REQUIRE(gaps.size() == 2);
+  for (const auto& [partition, end] : std::map<std::int32_t, std::int64_t>{{1, 4}, {2, 10}}) {
+    CHECK(gaps[partition].cause == LogGap::Cause::freed);
+    CHECK(gaps[partition].first_offset == 0);
+    CHECK(gaps[partition].next_offset == end);
+  }
+  REQUIRE(errors.size() == 2);
+  for (const Error& error : errors) CHECK(error.code == Errc::out_of_range);
+  const auto follower = open_log_follower(options, "collector", {Topic::blocks});  // it is owed nothing
+  REQUIRE(follower.ok());
+  CHECK(read(**follower, 26).size() == 26);
+}
+
 TEST_CASE("a log shorter than what was committed is read from its oldest record, and this is said",
           "[kafka]") {
   const LogOptions options = fresh_options();

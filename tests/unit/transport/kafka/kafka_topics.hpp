@@ -130,11 +130,11 @@ inline void add_partitions(const LogOptions& options, Topic topic, std::size_t t
   rd_kafka_NewPartitions_destroy(request);
 }
 
-/// A topic's own setting as the broker has it.
-inline std::string topic_setting(const LogOptions& options, Topic topic, const std::string& setting) {
+/// A setting as the broker has it.
+inline std::string resource_setting(const LogOptions& options, rd_kafka_ResourceType_t type,
+                                    const std::string& name, const std::string& setting) {
   const KafkaClient admin = open_admin(options);
-  const std::string name = options.topic_prefix + "." + std::string(topic_word(topic));
-  rd_kafka_ConfigResource_t* request = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name.c_str());
+  rd_kafka_ConfigResource_t* request = rd_kafka_ConfigResource_new(type, name.c_str());
   rd_kafka_queue_t* queue = rd_kafka_queue_new(admin.get());
   rd_kafka_DescribeConfigs(admin.get(), &request, 1, nullptr, queue);
   rd_kafka_event_t* event = rd_kafka_queue_poll(queue, 10'000);
@@ -151,6 +151,16 @@ inline std::string topic_setting(const LogOptions& options, Topic topic, const s
   rd_kafka_queue_destroy(queue);
   rd_kafka_ConfigResource_destroy(request);
   return value;
+}
+
+inline std::string topic_setting(const LogOptions& options, Topic topic, const std::string& setting) {
+  return resource_setting(options, RD_KAFKA_RESOURCE_TOPIC,
+                          options.topic_prefix + "." + std::string(topic_word(topic)), setting);
+}
+
+/// Of the only broker.
+inline std::string broker_setting(const LogOptions& options, const std::string& setting) {
+  return resource_setting(options, RD_KAFKA_RESOURCE_BROKER, "1", setting);
 }
 
 }  // namespace ff::transport::kafka_test
