@@ -129,12 +129,16 @@ the one before and then let go, so it is measured alone; GB/s count raw pixels, 
 
 With pass-through every message goes on to a consumer on the same host, which takes its share of the cores (`passthrough.on_stall = "wait"`; it got them all).
 
-The spool costs {max(result['spool_costs_percent'], 0)} % of the agent's time (spool on disk with a sync every 200 ms, against a spool in memory that is never synced).
+The spool costs {percent_told(result['spool_costs_percent'])} of the agent's time (spool on disk with a sync every 200 ms, against a spool in memory that is never synced).
 {spool}
 What moves bytes without Foreframe, in the same run (GB/s of the bytes handed over: 900 kB records, or the same raw frames for HDF5):
 
 {rows(["peer", "best", "worst"], peers)}
 """
+
+
+def percent_told(percent: float) -> str:
+    return f"{percent} %" if percent > 0 else f"nothing that stands out of the noise ({percent} %)"
 
 
 def fuzz_part(part: dict) -> str:

@@ -80,7 +80,8 @@ class Checked:
 
     def __init__(self, path: PathRunner):
         self.path, self.store = path, ("--store", str(path.store))
-        self.stored: dict[str, int] = {}  # frames by series uid
+        self.stored: dict[str, int] = {}                # frames by series uid
+        self.elsewhere: dict[str, dict[str, int]] = {}  # the others by series uid and by state and stage
         self.not_sealed: list[str] = []
 
     def look(self, keep_newest: bool = False) -> None:
@@ -92,6 +93,9 @@ class Checked:
                 self.not_sealed.append(uid)
             if not (keep_newest and uid == newest):
                 shutil.rmtree(self.path.store / uid)
+            states = account["streams"][0]["frames"]
+            self.elsewhere[uid] = {f"{state} ({entry.get('stage', 'none')})": sum(last - first + 1 for first, last in entry["frames"])
+                                   for state, entries in states.items() for entry in entries if state != "stored_exact"}
             self.stored[uid] = account["streams"][0]["counts"]["stored_exact"]
         if shutil.disk_usage(self.path.folder).free < FREE_DISK_MIN:
             raise PathError(f"less than {FREE_DISK_MIN >> 30} GiB are left on the disk of {self.path.folder}")
@@ -121,7 +125,7 @@ def stream(path: PathRunner, options: argparse.Namespace, checked: Checked, rate
             raise PathError(f"{series + count - len(checked.stored)} series are not closed after {CLOSE_LIMIT_S} s")
         time.sleep(0.05)
     return {"report": report, "frames": frames * count, "missed": before + frames * count - sum(checked.stored.values()),
-            "behind_s": time.monotonic() - over}
+            "behind_s": time.monotonic() - over, "series": series}
 
 
 def find_rate(first: float, held: Callable[[float], bool]) -> float:
@@ -172,7 +176,7 @@ def soak(path: PathRunner, options: argparse.Namespace) -> dict:
         checked.not_sealed.append(newest)
     return account_of(options, run, watch, used) | {
         "rate_hz": round(rate, 1), "highest_rate_hz": round(highest, 1), "share": round(rate / highest, 2),
-        "not_sealed": checked.not_sealed}
+        "not_sealed": checked.not_sealed, "elsewhere": list(checked.elsewhere.values())[run["series"]:]}
 
 
 def account_of(options: argparse.Namespace, run: dict, watch: Watch, used: dict[str, float]) -> dict:
@@ -181,7 +185,7 @@ def account_of(options: argparse.Namespace, run: dict, watch: Watch, used: dict[
     result = {"source": options.source, "log": "kafka" if options.kafka else "log://", "seconds": options.seconds,
               "gigabytes_per_second": round(raw_bytes / report["seconds"] / 1e9, 3), "series": len(report["series"]),
               "frames": run["frames"], "missed": run["missed"],
-              "dropped_by_detector": sum(len(series["dropped"]) for series in report["series"]), "behind_s": round(run["behind_s"], 1),
+              "dropped_by_detector": sum(len(series["not_sent"]) for series in report["series"]), "behind_s": round(run["behind_s"], 1),
               "disk_max_mib": watch.disk_max >> 20, "daemons": {}}
     for name in DAEMONS:
         memory, files = watch.samples[name]["memory"], watch.samples[name]["files"]
@@ -193,7 +197,9 @@ def account_of(options: argparse.Namespace, run: dict, watch: Watch, used: dict[
 
 
 def faults_of(result: dict) -> list[str]:
-    faults = [f"{result['missed']} missed, {result['dropped_by_detector']} of them because the agent took none"] if result["missed"] else []
+    faults = []
+    if result["missed"]:
+        faults.append(f"{result['missed']} missed ({result['dropped_by_detector']} never sent, because the agent took none): {result['elsewhere']}")
     faults += [f"the {name}'s {what} grow" for name, daemon in result["daemons"].items()
                for what, flat in (("memory", daemon["memory_flat"]), ("open files", daemon["files_flat"])) if not flat]
     return faults + [f"series {uid} does not hold what was sealed" for uid in result["not_sealed"]]

@@ -31,7 +31,7 @@ class Soak(unittest.TestCase):
         self.assertFalse(grows([0] * 20 + [500 * MIB] * 100, GROWTH_ALLOWED["memory"]))
 
     def test_each_fault_is_named(self):
-        good = {"missed": 0, "dropped_by_detector": 0, "not_sealed": [], "daemons": {"sink": FLAT}}
+        good = {"missed": 0, "dropped_by_detector": 0, "not_sealed": [], "elsewhere": [], "daemons": {"sink": FLAT}}
         self.assertEqual(faults_of(good), [])
         self.assertEqual(len(faults_of(good | {"missed": 3})), 1)
         self.assertEqual(faults_of(good | {"daemons": {"sink": FLAT | {"files_flat": False}}}), ["the sink's open files grow"])
