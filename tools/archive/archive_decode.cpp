@@ -7,100 +7,15 @@
 #include "tools/archive/archive_decode.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
-#include <zstd.h>
 
-#include "common/wire/envelope.hpp"
+#include "tools/archive/archive_facts.hpp"
 
 namespace ff::tools {
 
 namespace {
 
-namespace pb = foreframe::wire;
-
-constexpr std::uint64_t kFramesMax = 1ull << 40;
 constexpr std::size_t kPieceBytesWanted = 4u << 20;
-
-/// The mask as the encoder attached it; absent or unreadable masks change no pixel, so they are left out.
-std::vector<std::uint32_t> read_mask(const pb::SeriesStart& start, ByteSpan payload,
-                                     const FrameShape& shape) {
-  for (const pb::Attachment& attachment : start.attachments()) {
-    if (attachment.name() != "pixel_mask" || attachment.raw_bytes() != shape.pixels() * 4) continue;
-    if (attachment.offset() > payload.size() || attachment.bytes() > payload.size() - attachment.offset())
-      continue;
-    std::vector<std::uint32_t> mask(shape.pixels());
-    const ByteSpan coded = payload.subspan(attachment.offset(), attachment.bytes());
-    const std::size_t bytes = ZSTD_decompress(mask.data(), mask.size() * 4, coded.data(), coded.size());
-    if (!ZSTD_isError(bytes) && bytes == mask.size() * 4) return mask;
-  }
-  return {};
-}
-
-std::vector<std::uint32_t> crop(std::vector<std::uint32_t> mask, const FrameShape& shape,
-                                const TileRect& region) {
-  std::vector<std::uint32_t> part;
-  if (mask.empty()) return part;
-  if (region == TileRect{0, 0, shape.rows, shape.cols}) return mask;
-  part.reserve(std::size_t{region.rows} * region.cols);
-  for (std::uint32_t row = region.row; row < region.row + region.rows; ++row) {
-    const auto first = mask.begin() + static_cast<std::ptrdiff_t>(std::size_t{row} * shape.cols + region.col);
-    part.insert(part.end(), first, first + region.cols);
-  }
-  return part;
-}
-
-TileRect intersect(const TileRect& a, const TileRect& b) noexcept {
-  const std::uint32_t row = std::max(a.row, b.row), col = std::max(a.col, b.col);
-  const std::uint32_t row_end = std::min(a.row + a.rows, b.row + b.rows);
-  const std::uint32_t col_end = std::min(a.col + a.cols, b.col + b.cols);
-  if (row >= row_end || col >= col_end) return {};
-  return {row, col, row_end - row, col_end - col};
-}
-
-/// `rect` as seen from the corner of `from`, which it lies in.
-TileRect relative(const TileRect& rect, const TileRect& from) noexcept {
-  return {rect.row - from.row, rect.col - from.col, rect.rows, rect.cols};
-}
-
-struct SeriesFacts {
-  pb::StreamGeometry geometry;
-  std::uint32_t window_frames = 0;
-  RecordingInfo info;
-};
-
-/// From the start record; a spool's segment without one still has the geometry in every block.
-Result<SeriesFacts> read_facts(const ArchiveReader& archive) {
-  SeriesFacts facts;
-  bool known = false;
-  for (const ArchiveEntry& entry : archive.entries()) {
-    if (entry.kind == ArchiveRecord::window || (entry.kind == ArchiveRecord::block && known)) continue;
-    FF_ASSIGN(const std::vector<std::byte> bytes, archive.read(entry));
-    FF_ASSIGN(const wire::ParsedEnvelope envelope, wire::parse_envelope(bytes));
-    const pb::EnvelopeHeader& header = envelope.header;
-    if (header.has_series_end()) facts.info.frames = header.series_end().frames_expected();
-    if (known || header.has_series_end()) continue;
-    facts.geometry = header.has_block() ? header.block().geometry() : header.series_start().geometry();
-    facts.window_frames = header.window_frames();
-    FF_TRY(wire::check_geometry(facts.geometry));
-    facts.info.shape = {static_cast<Dtype>(facts.geometry.dtype()), facts.geometry.rows(),
-                        facts.geometry.cols()};
-    facts.info.sentinels.assign(facts.geometry.sentinels().begin(), facts.geometry.sentinels().end());
-    if (header.has_series_start()) {
-      facts.info.description = header.series_start().detector().description();
-      if (header.series_start().detector().has_frame_time_s())
-        facts.info.frame_time_s = header.series_start().detector().frame_time_s();
-      facts.info.pixel_mask = read_mask(header.series_start(), envelope.payload, facts.info.shape);
-    }
-    known = true;
-  }
-  if (!known) return fail(Errc::malformed, archive.path() + ": holds neither a series nor a block");
-  if (facts.info.frames == 0 || facts.info.frames > kFramesMax) {
-    return fail(Errc::truncated,
-                archive.path() + ": doesn't say how many frames it holds; its writer never finished it");
-  }
-  return facts;
-}
 
 }  // namespace
 
@@ -111,72 +26,40 @@ Result<std::unique_ptr<ArchiveRecording>> ArchiveRecording::open(const std::stri
   FF_ASSIGN(const SelectedPart part,
             resolve(options.selection, facts.info, facts.geometry, facts.window_frames));
   facts.info.source = path;
-  facts.info.pixel_mask = crop(std::move(facts.info.pixel_mask), facts.info.shape, part.region);
+  facts.info.pixel_mask = crop_mask(std::move(facts.info.pixel_mask), facts.info.shape, part.region);
   facts.info.frames = part.frames;
   facts.info.shape.rows = part.region.rows;
   facts.info.shape.cols = part.region.cols;
   std::unique_ptr<ArchiveRecording> recording(new ArchiveRecording(
       std::move(facts.info), std::move(archive), facts.geometry, facts.window_frames, part, options));
-  FF_TRY(recording->arrange());
+  FF_ASSIGN(recording->groups_,
+            sort_groups(recording->archive_, recording->window_frames_, recording->grid_.count()));
   FF_TRY(recording->plan_memory());
   return recording;
 }
 
 ArchiveRecording::ArchiveRecording(RecordingInfo info, ArchiveReader archive,
-                                   const pb::StreamGeometry& geometry, std::uint32_t window_frames,
-                                   const SelectedPart& part, const ArchiveDecodeOptions& options)
+                                   const foreframe::wire::StreamGeometry& geometry,
+                                   std::uint32_t window_frames, const SelectedPart& part,
+                                   const ArchiveDecodeOptions& options)
     : FrameReader(std::move(info)),
       archive_(std::move(archive)),
       grid_(geometry),
       window_frames_(window_frames),
       part_(part),
-      options_(options) {
-  for (std::uint32_t tile = 0; tile < grid_.count(); ++tile) {
-    const TileRect rect = grid_.rect(tile), shared = intersect(rect, part.region);
-    if (shared.rows > 0) tiles_.push_back({tile, rect, shared == rect});
-  }
-}
-
-/// Sorts the index into groups with one block for each tile; what is missing is named now, not in the middle.
-Status ArchiveRecording::arrange() {
-  std::vector<const ArchiveEntry*> blocks;
-  for (const ArchiveEntry& entry : archive_.entries()) {
-    if (entry.kind == ArchiveRecord::block) blocks.push_back(&entry);
-  }
-  blocks_in_file_ = blocks.size();
-  const auto place = [](const ArchiveEntry* e) { return std::tuple(e->window, e->group, e->tile); };
-  std::sort(blocks.begin(), blocks.end(), [&](const auto* a, const auto* b) { return place(a) < place(b); });
-  for (const ArchiveEntry* entry : blocks) {
-    const bool opens = groups_.empty() || groups_.back().window != entry->window;
-    if (opens || groups_.back().group != entry->group) {
-      // An index has no first frames: there, a window's groups follow each other.
-      const std::uint64_t first = opens || !archive_.has_index()
-                                      ? entry->window * std::uint64_t{window_frames_} + entry->first_frame
-                                      : groups_.back().first_frame + groups_.back().frames;
-      groups_.push_back({entry->window, entry->group, entry->frames, first, {}});
-    }
-    if (entry->tile == groups_.back().tiles.size()) groups_.back().tiles.push_back(entry);
-  }
-  for (const Group& group : groups_) {
-    if (group.first_frame + group.frames > (group.window + 1) * window_frames_)
-      return fail(Errc::malformed, where(group) + " reaches beyond its window");
-    if (group.tiles.size() == grid_.count()) continue;
-    return fail(Errc::malformed, where(group) + " has " + std::to_string(group.tiles.size()) + " of " +
-                                     std::to_string(grid_.count()) + " tiles");
-  }
-  return {};
-}
+      options_(options),
+      decoder_(archive_, grid_, ring_, {info_.shape, part.region}, window_frames, options.device) {}
 
 Status ArchiveRecording::plan_memory() {
   layout_.frame = info_.shape;
   layout_.tile = grid_.tile_shape(0);
-  layout_.tiles = static_cast<std::uint32_t>(tiles_.size());
+  layout_.tiles = static_cast<std::uint32_t>(decoder_.tiles());
   layout_.window_frames = window_frames_;
   const std::uint64_t end = part_.first_frame + part_.frames;
   layout_.windows = (end - 1) / window_frames_ - part_.first_frame / window_frames_ + 1;
   layout_.group_frames = 1;
   layout_.group_frames_least = 1;
-  for (const Group& group : groups_) {
+  for (const ArchiveGroup& group : groups_) {
     if (group.window < part_.first_frame / window_frames_ || group.first_frame >= end) continue;
     layout_.group_frames = std::max(layout_.group_frames, group.frames);
   }
@@ -188,16 +71,11 @@ Status ArchiveRecording::plan_memory() {
                       "lower --threads, or decode a part (--region, --tile)"));
   FF_ASSIGN(ring_, FrameRing::allocate(layout_.ring_frames(), info_.shape.bytes()));
   slots_ = std::vector<Slot>(layout_.slots());
-  states_.resize(layout_.decode_lanes() * tiles_.size());
-  scratch_.resize(layout_.threads);
-  begins_.resize(tiles_.size());
+  decoder_.prepare(layout_.decode_lanes() * decoder_.tiles(), layout_.threads);
+  begins_.resize(decoder_.tiles());
   pool_ = std::make_unique<TaskPool>(layout_.threads);
-  chains_ = std::make_unique<TaskChains>(*pool_, states_.size());
+  chains_ = std::make_unique<TaskChains>(*pool_, decoder_.chains());
   return {};
-}
-
-std::string ArchiveRecording::where(const Group& group) const {
-  return info_.source + ": window " + std::to_string(group.window) + " group " + std::to_string(group.group);
 }
 
 Status ArchiveRecording::read(std::uint64_t index, MutableByteSpan pixels) {
@@ -208,7 +86,7 @@ Status ArchiveRecording::read(std::uint64_t index, MutableByteSpan pixels) {
     fill_slots();
     if (taken_ == submitted_) break;
     const Slot& oldest = slots_[taken_ % slots_.size()];
-    const Group& group = *oldest.group;
+    const ArchiveGroup& group = *oldest.group;
     wait_for(oldest);
     Status decoded = status_of(oldest);  // not const: it may be what is returned
     if (!decoded.ok() && group.window == frame / window_frames_) {
@@ -264,8 +142,8 @@ void ArchiveRecording::wait_for_all() {
 /// Whether going on will come to `frame`, without decoding more than a window that nobody asked for.
 bool ArchiveRecording::within_reach(std::uint64_t frame) const {
   if (taken_ == submitted_) return false;
-  const Group& oldest = *slots_[taken_ % slots_.size()].group;
-  const Group& newest = *slots_[(submitted_ - 1) % slots_.size()].group;
+  const ArchiveGroup& oldest = *slots_[taken_ % slots_.size()].group;
+  const ArchiveGroup& newest = *slots_[(submitted_ - 1) % slots_.size()].group;
   return frame >= oldest.first_frame && frame / window_frames_ <= newest.window + 1;
 }
 
@@ -274,18 +152,16 @@ Status ArchiveRecording::restart(std::uint64_t frame) {
   wait_for_all();
   taken_ = submitted_ = 0;
   const std::uint64_t window = frame / window_frames_;
-  const auto first = std::lower_bound(groups_.begin(), groups_.end(), window,
-                                      [](const Group& group, std::uint64_t w) { return group.window < w; });
-  if (first == groups_.end() || first->window != window) {
+  next_group_ = first_of_window(groups_, window);
+  if (next_group_ == groups_.size() || groups_[next_group_].window != window) {
     ended_ = true;
     return fail(Errc::malformed, info_.source + ": window " + std::to_string(window) + " has no block");
   }
-  next_group_ = static_cast<std::size_t>(first - groups_.begin());
   std::ranges::fill(begins_, next_group_);
   for (std::size_t g = next_group_ + 1; g < groups_.size(); ++g) {
     if (groups_[g].window != window || groups_[g].first_frame > frame) break;
-    for (std::size_t t = 0; t < tiles_.size(); ++t)
-      if (groups_[g].tiles[tiles_[t].index]->key) begins_[t] = g;
+    for (std::size_t t = 0; t < begins_.size(); ++t)
+      if (groups_[g].tiles[decoder_.index(t)]->key) begins_[t] = g;
   }
   next_group_ = *std::ranges::min_element(begins_);
   ended_ = false;
@@ -295,7 +171,7 @@ Status ArchiveRecording::restart(std::uint64_t frame) {
 void ArchiveRecording::fill_slots() {
   const std::uint64_t end = part_.first_frame + part_.frames;
   while (submitted_ - taken_ < slots_.size() && !ended_) {
-    const Group& group = groups_[next_group_];
+    const ArchiveGroup& group = groups_[next_group_];
     const bool empty = taken_ == submitted_;
     const std::uint64_t held = empty ? 0 : ring_end_ - slots_[taken_ % slots_.size()].ring_place;
     if (!empty && held + group.frames > ring_.frames()) return;
@@ -314,7 +190,7 @@ void ArchiveRecording::fill_slots() {
 void ArchiveRecording::cut_pieces(Slot& slot) const {
   slot.pieces.clear();
   if (sink_ == nullptr) return;
-  const Group& group = *slot.group;
+  const ArchiveGroup& group = *slot.group;
   const std::uint64_t begin = std::max(group.first_frame, part_.first_frame);
   const std::uint64_t end = std::min(group.first_frame + group.frames, part_.first_frame + part_.frames);
   const std::uint64_t wanted = std::max<std::uint64_t>(1, kPieceBytesWanted / info_.shape.bytes());
@@ -328,18 +204,19 @@ void ArchiveRecording::cut_pieces(Slot& slot) const {
 
 void ArchiveRecording::submit_group(Slot& slot) {
   const auto g = static_cast<std::size_t>(slot.group - groups_.data());
-  const std::size_t lane = slot.group->window % (states_.size() / tiles_.size());
+  const std::size_t lane = slot.group->window % (decoder_.chains() / decoder_.tiles());
   const auto wanted =
       static_cast<std::uint32_t>(std::ranges::count_if(begins_, [&](auto b) { return b <= g; }));
-  slot.tiles.assign(tiles_.size(), {});
+  slot.tiles.assign(decoder_.tiles(), {});
   cut_pieces(slot);
   slot.undecoded.store(wanted, std::memory_order_relaxed);
   slot.outstanding.store(wanted + static_cast<std::uint32_t>(slot.pieces.size()), std::memory_order_relaxed);
-  for (std::size_t t = 0; t < tiles_.size(); ++t) {
+  for (std::size_t t = 0; t < begins_.size(); ++t) {
     if (begins_[t] > g) continue;
-    const std::size_t chain = lane * tiles_.size() + t;
-    chains_->submit(chain, [this, &slot, t, chain](std::size_t worker) {
-      slot.tiles[t] = next_tile(slot, t, chain, worker);
+    const bool opens = begins_[t] == g || g == 0 || groups_[g - 1].window != slot.group->window;
+    const std::size_t chain = lane * decoder_.tiles() + t;
+    chains_->submit(chain, [this, &slot, t, opens, chain](std::size_t worker) {
+      slot.tiles[t] = decoder_.decode(*slot.group, t, opens, chain, worker, slot.ring_place);
       if (slot.undecoded.fetch_sub(1, std::memory_order_acq_rel) == 1) submit_pieces(slot);
       slot.outstanding.fetch_sub(1, std::memory_order_release);
     });
@@ -363,75 +240,12 @@ void ArchiveRecording::submit_pieces(Slot& slot) {
   }
 }
 
-Status ArchiveRecording::next_tile(Slot& slot, std::size_t t, std::size_t chain, std::size_t worker) {
-  const ArchiveEntry& entry = *slot.group->tiles[tiles_[t].index];
-  const auto g = static_cast<std::size_t>(slot.group - groups_.data());
-  std::optional<kernels::TileState>& state = states_[chain];
-  const bool opens = begins_[t] == g || g == 0 || groups_[g - 1].window != slot.group->window;
-  if (opens || (!state && entry.key)) {
-    FF_ASSIGN(kernels::TileState fresh, kernels::TileState::create(grid_.tile_shape(tiles_[t].index)));
-    state.emplace(std::move(fresh));
-  }
-  if (!state) return fail(Errc::state_mismatch, "follows a block that can't be read");
-  const auto decode = [&]() -> Status {
-    FF_ASSIGN(const Block block, read_block(entry, tiles_[t].index));
-    return decode_tile(slot, t, block, *state, scratch_[worker]);
-  };
-  return decode();
-}
-
-Result<ArchiveRecording::Block> ArchiveRecording::read_block(const ArchiveEntry& entry,
-                                                             std::uint32_t tile) const {
-  Block block;
-  FF_ASSIGN(block.bytes, archive_.read(entry));
-  blocks_read_.fetch_add(1, std::memory_order_relaxed);
-  FF_ASSIGN(block.envelope, wire::parse_envelope(block.bytes));
-  if (!block.envelope.header.has_block()) return fail(Errc::malformed, "is no block, the index says it is");
-  const pb::Block& record = block.envelope.header.block();
-  const std::uint32_t count = record.frame_count();
-  const std::uint64_t all = count == 64 ? ~0ull : (1ull << count) - 1;
-  const bool right_place = record.tile() == tile && record.window() == entry.window;
-  if (!right_place || record.present() != all || record.first_frame() + count > window_frames_)
-    return fail(Errc::malformed, "is not the block the index says, or lacks frames");
-  return block;
-}
-
-Status ArchiveRecording::decode_tile(const Slot& slot, std::size_t t, const Block& block,
-                                     kernels::TileState& state, std::vector<std::byte>& scratch) const {
-  const pb::Block& record = block.envelope.header.block();
-  const Group& group = *slot.group;
-  const Tile& tile = tiles_[t];
-  if (group.window * window_frames_ + record.first_frame() != group.first_frame ||
-      record.frame_count() != group.frames)
-    return fail(Errc::malformed, "covers other frames than the index or the group's first tile says");
-  const FrameShape shape = grid_.tile_shape(tile.index);
-  if (!tile.inside) scratch.resize(std::max(scratch.size(), group.frames * shape.bytes()));
-  const TileRect shared = intersect(tile.rect, part_.region);
-  const auto region = [&](std::uint32_t i) {
-    return dense_view(info_.shape, static_cast<void*>(ring_.frame(slot.ring_place + i)))
-        .tile(relative(shared, part_.region));
-  };
-  std::vector<MutableFrameView> views;
-  for (std::uint32_t i = 0; i < group.frames; ++i)
-    views.push_back(tile.inside ? region(i)
-                                : dense_view(shape, static_cast<void*>(scratch.data() + i * shape.bytes())));
-  FF_TRY(kernels::decode_group(options_.device, state, block.envelope.payload, views));
-  tile_frames_decoded_.fetch_add(group.frames, std::memory_order_relaxed);
-  for (std::uint32_t i = 0; i < group.frames && !tile.inside; ++i) {
-    const MutableFrameView from = views[i].tile(relative(shared, tile.rect));
-    const MutableFrameView to = region(i);
-    for (std::uint32_t row = 0; row < shared.rows; ++row)
-      std::memcpy(to.row(row), from.row(row), to.shape.row_bytes());
-  }
-  return {};
-}
-
 Status ArchiveRecording::status_of(const Slot& slot) const {
   for (std::size_t t = 0; t < slot.tiles.size(); ++t) {
     if (slot.tiles[t].ok()) continue;
     const Error& error = slot.tiles[t].error();
-    return fail(error.code,
-                where(*slot.group) + " tile " + std::to_string(tiles_[t].index) + ": " + error.message);
+    return fail(error.code, slot.group->name(info_.source) + " tile " + std::to_string(decoder_.index(t)) +
+                                ": " + error.message);
   }
   for (const Piece& piece : slot.pieces)
     if (!piece.written.ok()) return piece.written.error();

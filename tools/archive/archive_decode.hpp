@@ -6,6 +6,7 @@
 // last key group at or before the first wanted frame of a window to the group with the last one.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -14,12 +15,13 @@
 #include <vector>
 
 #include "common/base/task_pool.hpp"
-#include "common/wire/envelope.hpp"
 #include "common/wire/tile_grid.hpp"
 #include "kernels/codec.hpp"
 #include "tools/archive/archive_file.hpp"
+#include "tools/archive/archive_groups.hpp"
 #include "tools/archive/archive_layout.hpp"
 #include "tools/archive/archive_selection.hpp"
+#include "tools/archive/archive_tile_decoder.hpp"
 #include "tools/archive/frame_ring.hpp"
 #include "tools/recording/recording.hpp"
 
@@ -57,27 +59,16 @@ class ArchiveRecording final : public FrameReader {
   [[nodiscard]] MemoryBound memory() const noexcept { return layout_.decode_bound(); }
   [[nodiscard]] std::uint32_t threads() const noexcept { return layout_.threads; }
   [[nodiscard]] TaskPool& pool() noexcept { return *pool_; }
-  [[nodiscard]] std::uint64_t blocks_read() const noexcept { return blocks_read_; }
-  [[nodiscard]] std::uint64_t blocks_in_file() const noexcept { return blocks_in_file_; }
+  [[nodiscard]] std::uint64_t blocks_read() const noexcept { return decoder_.blocks_read(); }
+  [[nodiscard]] std::uint64_t blocks_in_file() const noexcept {
+    return static_cast<std::uint64_t>(
+        std::ranges::count(archive_.entries(), ArchiveRecord::block, &ArchiveEntry::kind));
+  }
   /// Frames of tiles that were decoded, wanted or on the way to a wanted one.
-  [[nodiscard]] std::uint64_t tile_frames_decoded() const noexcept { return tile_frames_decoded_; }
+  [[nodiscard]] std::uint64_t tile_frames_decoded() const noexcept { return decoder_.frames_decoded(); }
   [[nodiscard]] const SelectedPart& part() const noexcept { return part_; }
 
  private:
-  /// Blocks of one group, one for each tile of the grid.
-  struct Group {
-    std::uint64_t window = 0;
-    std::uint32_t group = 0;
-    std::uint32_t frames = 0;       ///< 0: its first block can't be read
-    std::uint64_t first_frame = 0;  ///< in the series
-    std::vector<const ArchiveEntry*> tiles;
-  };
-  /// A tile that the region touches.
-  struct Tile {
-    std::uint32_t index = 0;  ///< in the grid
-    TileRect rect;            ///< in the frame
-    bool inside = true;       ///< with all its pixels
-  };
   /// Consecutive wanted frames of a slot, for the sink.
   struct Piece {
     std::uint32_t first = 0, frames = 0;  ///< in the slot
@@ -85,7 +76,7 @@ class ArchiveRecording final : public FrameReader {
   };
   /// One group on its way from the file to the reader.
   struct Slot {
-    const Group* group = nullptr;
+    const ArchiveGroup* group = nullptr;
     std::uint64_t ring_place = 0;  ///< of its first frame
     std::vector<Status> tiles;
     std::vector<Piece> pieces;                  ///< empty without a sink
@@ -93,18 +84,11 @@ class ArchiveRecording final : public FrameReader {
     std::atomic<std::uint32_t> outstanding{0};  ///< tiles and pieces
   };
 
-  struct Block {
-    std::vector<std::byte> bytes;
-    wire::ParsedEnvelope envelope;
-  };
-
   ArchiveRecording(RecordingInfo info, ArchiveReader archive, const foreframe::wire::StreamGeometry& geometry,
                    std::uint32_t window_frames, const SelectedPart& part,
                    const ArchiveDecodeOptions& options);
 
-  [[nodiscard]] Status arrange();
   [[nodiscard]] Status plan_memory();
-  [[nodiscard]] std::string where(const Group& group) const;
   [[nodiscard]] Status restart(std::uint64_t frame);
   [[nodiscard]] bool within_reach(std::uint64_t frame) const;
   [[nodiscard]] Status write_slots(const std::function<void(std::uint64_t)>& progress);
@@ -114,10 +98,6 @@ class ArchiveRecording final : public FrameReader {
   void cut_pieces(Slot& slot) const;
   void submit_group(Slot& slot);
   void submit_pieces(Slot& slot);
-  [[nodiscard]] Status next_tile(Slot& slot, std::size_t t, std::size_t chain, std::size_t worker);
-  [[nodiscard]] Result<Block> read_block(const ArchiveEntry& entry, std::uint32_t tile) const;
-  [[nodiscard]] Status decode_tile(const Slot& slot, std::size_t t, const Block& block,
-                                   kernels::TileState& state, std::vector<std::byte>& scratch) const;
   [[nodiscard]] Status status_of(const Slot& slot) const;
 
   ArchiveReader archive_;
@@ -125,12 +105,10 @@ class ArchiveRecording final : public FrameReader {
   std::uint32_t window_frames_;
   SelectedPart part_;
   ArchiveDecodeOptions options_;
-  std::vector<Group> groups_;  ///< by window, then group
-  std::vector<Tile> tiles_;
-  std::uint64_t blocks_in_file_ = 0;
-  mutable std::atomic<std::uint64_t> blocks_read_{0}, tile_frames_decoded_{0};
+  std::vector<ArchiveGroup> groups_;  ///< by window, then group
   ArchiveLayout layout_;
   FrameRing ring_;  ///< of the region
+  ArchiveTileDecoder decoder_;
   const FrameSink* sink_ = nullptr;
 
   std::size_t next_group_ = 0;
@@ -139,8 +117,6 @@ class ArchiveRecording final : public FrameReader {
   std::uint64_t taken_ = 0, submitted_ = 0;  ///< slots are a ring: [taken, submitted) are in it
   std::uint64_t ring_end_ = 0;               ///< frames ever given a place in the ring
   std::vector<Slot> slots_;
-  std::vector<std::optional<kernels::TileState>> states_;  ///< by lane, then tile: one for each chain
-  std::vector<std::vector<std::byte>> scratch_;            ///< for each thread
   std::unique_ptr<TaskPool> pool_;
   std::unique_ptr<TaskChains> chains_;  ///< ends first: its tasks use all of the above
 };
