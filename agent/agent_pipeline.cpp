@@ -34,6 +34,7 @@
 #include "agent/spool/send_stage.hpp"
 #include "agent/spool/spool_scan.hpp"
 #include "agent/spool/spool_stage.hpp"
+#include "agent/window/tick_pace.hpp"
 #include "agent/window/window_stage.hpp"
 #include "common/base/clock.hpp"
 
@@ -313,10 +314,12 @@ void Pipeline::ingest_loop() {
 
 void Pipeline::window_loop() {
   const auto pause = std::clamp<std::chrono::nanoseconds>(config_.group_max_latency / 4, 1ms, 100ms);
+  TickPace pace(config_.group_max_latency);
   while (!ingest_queue_.finished()) {
     auto item = ingest_queue_.pop_for(pause);
     if (item) window_->handle(std::move(*item));
-    window_->tick(monotonic_now_ns());
+    const std::int64_t now_ns = monotonic_now_ns();
+    if (pace.due(now_ns, ingest_queue_.size() > 0)) window_->tick(now_ns);
   }
 }
 

@@ -8,8 +8,11 @@
 
 #include <catch2/catch.hpp>
 
+#include "agent/window/tick_pace.hpp"
+
 using namespace ff;
 using namespace ff::agent;
+using namespace std::chrono_literals;
 using foreframe::wire::DAMAGED;
 using foreframe::wire::LOST;
 using foreframe::wire::NOT_ACQUIRED;
@@ -67,6 +70,23 @@ WindowBuilderOptions options_of(std::uint32_t window, std::uint32_t group, std::
 }
 
 }  // namespace
+
+TEST_CASE("an agent that is late makes full groups of what waits, and looks at time-outs all the same",
+          "[agent]") {
+  Grid grid(options_of(16, 16, 4));
+  TickPace pace(200ms);
+  std::int64_t now_ns = 5000 * kMs;
+  int looks = 0;
+  for (std::uint64_t frame = 0; frame < 320; ++frame, now_ns += 2 * kMs) {  // each of them came a second ago
+    grid.frame(frame, now_ns - 1000 * kMs);
+    if (!pace.due(now_ns, frame + 1 < 320)) continue;
+    grid.tick(now_ns);
+    ++looks;
+  }
+  CHECK(looks == 5);
+  CHECK(grid.groups.size() <= 20 + 5);
+  CHECK(grid.windows.size() == 20);
+}
 
 TEST_CASE("frames in order fill groups and windows by count", "[agent]") {
   Grid grid(options_of(8, 4, 4));
