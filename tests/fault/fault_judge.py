@@ -27,7 +27,8 @@ def judge(cell, site: Site, expected: np.ndarray) -> dict:
     check_excused(cell, lost)
     check_back_to_normal(site)
     summary = ", ".join(f"{count} ({stage})" for stage, count in sorted(lost.items())) or "0"
-    return {"sent": len(expected), "stored": len(stored), "lost": summary}
+    return {"sent": len(expected), "stored": len(stored), "lost": summary,
+            "closed": ", ".join(str(series.get("close_reason", "")) for series in ledger)}
 
 
 def closed_series(site: Site) -> list[dict]:
