@@ -88,6 +88,8 @@ struct AgentConfig {
   std::chrono::nanoseconds drain_timeout = std::chrono::seconds(30);
 
   [[nodiscard]] WindowLimits limits() const;
+  /// How many times group.pixels_max a group may have where blocks are small: 4, or what memory.max allows.
+  [[nodiscard]] std::uint64_t group_growth() const;
   [[nodiscard]] bool observe() const noexcept { return mode == "observe"; }
   [[nodiscard]] std::string spool_folder() const {
     return spool_path.empty() ? state + "/spool" : spool_path;
@@ -115,6 +117,8 @@ struct MemoryBound {
   }
 };
 [[nodiscard]] MemoryBound memory_bound(const AgentConfig& config);
+/// With groups of up to `growth` times group.pixels_max.
+[[nodiscard]] MemoryBound memory_bound(const AgentConfig& config, std::uint64_t growth);
 
 /// "20 %" as 0.2. Errors: invalid_argument.
 [[nodiscard]] Result<double> parse_share(std::string_view text);

@@ -14,7 +14,8 @@
 //   window     WindowStage: windows, groups, states              encode queues   2 groups a worker (handles)
 //   encode-k   EncodeStage: plan + encode, tile by tile          spool queue     32 records; 10 B/px of state
 //   spool      SpoolStage: sequence number, seal, append         spool on disk   spool.max
-//   send       SendStage: in order, credit, acknowledgements     link            the collector's credit
+//   send       SendStage: in order, credit, acknowledgements;    link            the collector's credit
+//              receipts, and what is asked for sent again
 //   main       watchdog, stop
 //
 // Pressure runs backwards: link > spool > encode > pool; when the pool is full, frames stay at the detector.

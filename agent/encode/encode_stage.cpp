@@ -106,7 +106,7 @@ void EncodeStage::encode_tile(Worker& worker, const std::shared_ptr<const GroupW
   }
   entry.needs_key = false;
   ++entry.blocks;
-  work.window->note_block(tile);
+  work.window->note_block(tile, record->payload_bytes, work.group.frames.size());
   metrics_.blocks.add();
   metrics_.coded_bytes.add(static_cast<double>(record->payload_bytes));
   record->frames = shared;

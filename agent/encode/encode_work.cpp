@@ -186,8 +186,18 @@ WindowWork::WindowWork(std::shared_ptr<StreamWork> stream, std::uint64_t window,
 
 void WindowWork::release(SpoolQueue& out) {
   if (holds_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (const std::uint64_t bytes = frame_bytes_.load(std::memory_order_relaxed); bytes > 0)
+    stream_->set_frame_bytes(bytes);
   if (!out.push(record())) service::log_warning("window not recorded: the spool is closed");
   stream_->release(out);
+}
+
+void WindowWork::note_block(std::uint32_t tile, std::size_t bytes, std::size_t frames) noexcept {
+  blocks_per_tile_[tile].fetch_add(1, std::memory_order_relaxed);
+  const std::uint64_t a_frame = (bytes + frames - 1) / frames;
+  std::uint64_t most = frame_bytes_.load(std::memory_order_relaxed);
+  while (a_frame > most && !frame_bytes_.compare_exchange_weak(most, a_frame, std::memory_order_relaxed)) {
+  }
 }
 
 OutgoingRecord WindowWork::record() const {

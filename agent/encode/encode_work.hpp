@@ -77,6 +77,11 @@ class StreamWork {
   void set_bound(const kernels::LossBound& bound) { bound_ = bound; }
   [[nodiscard]] const kernels::LossBound& degrade_bound() const noexcept { return degrade_bound_; }
   void set_degrade_bound(const kernels::LossBound& bound) { degrade_bound_ = bound; }
+  /// Coded bytes a frame of the largest tile in the window recorded last; 0: none is yet. Any thread.
+  [[nodiscard]] std::uint64_t frame_bytes() const noexcept {
+    return frame_bytes_.load(std::memory_order_relaxed);
+  }
+  void set_frame_bytes(std::uint64_t bytes) noexcept { frame_bytes_.store(bytes, std::memory_order_relaxed); }
   /// Header with everything but the record.
   [[nodiscard]] wire::EnvelopeHeader new_header() const { return header_; }
 
@@ -97,6 +102,7 @@ class StreamWork {
   std::string mask_hash_;
   kernels::LossBound bound_, degrade_bound_;
   std::vector<Tile> tiles_;
+  std::atomic<std::uint64_t> frame_bytes_{0};
   std::atomic<std::uint64_t> holds_{1};  ///< windows in the making, and the open series itself
   std::optional<OutgoingRecord> end_;
 };
@@ -116,9 +122,7 @@ class WindowWork {
   void release(SpoolQueue& out);
 
   void set_finished(FinishedWindow finished) { finished_ = std::move(finished); }
-  void note_block(std::uint32_t tile) noexcept {
-    blocks_per_tile_[tile].fetch_add(1, std::memory_order_relaxed);
-  }
+  void note_block(std::uint32_t tile, std::size_t bytes, std::size_t frames) noexcept;
   /// Frames (bits: positions in the window) of which a tile could not be coded.
   void note_failed(std::uint64_t positions) noexcept {
     failed_.fetch_or(positions, std::memory_order_relaxed);
@@ -131,7 +135,7 @@ class WindowWork {
   bool degraded_;
   FinishedWindow finished_;
   std::vector<std::atomic<std::uint32_t>> blocks_per_tile_;
-  std::atomic<std::uint64_t> failed_{0};
+  std::atomic<std::uint64_t> failed_{0}, frame_bytes_{0};
   std::atomic<std::uint32_t> holds_{1};  ///< groups at the workers, and the open window itself
 };
 

@@ -26,6 +26,7 @@ Json to_json(const JournalledSeries& series) {
             {"detector_unique_id", series.key.unique_id},
             {"window_frames", series.plan.window_frames},
             {"group_frames", series.plan.group_frames},
+            {"group_frames_most", series.plan.group_frames_most},
             {"reorder_frames", series.plan.reorder_frames},
             {"tile_rows", series.plan.tile_rows},
             {"tile_cols", series.plan.tile_cols},
@@ -42,9 +43,13 @@ JournalledSeries series_from(const Json& json) {
   series.uid = *uid;
   series.key = {json.at("detector_series").get<std::uint64_t>(),
                 json.at("detector_unique_id").get<std::string>()};
-  series.plan = {json.at("window_frames").get<std::uint32_t>(), json.at("group_frames").get<std::uint32_t>(),
-                 json.at("reorder_frames").get<std::uint32_t>(), json.at("tile_rows").get<std::uint32_t>(),
-                 json.at("tile_cols").get<std::uint32_t>()};
+  auto& plan = series.plan;
+  plan.window_frames = json.at("window_frames").get<std::uint32_t>();
+  plan.group_frames = json.at("group_frames").get<std::uint32_t>();
+  plan.group_frames_most = json.value("group_frames_most", plan.group_frames);  // 0.1.0 had no such
+  plan.reorder_frames = json.at("reorder_frames").get<std::uint32_t>();
+  plan.tile_rows = json.at("tile_rows").get<std::uint32_t>();
+  plan.tile_cols = json.at("tile_cols").get<std::uint32_t>();
   for (const Json& entry : json.at("streams")) {
     const auto dtype = parse_dtype(entry.at("dtype").get<std::string>());
     if (!dtype) throw std::invalid_argument("dtype");
@@ -54,10 +59,9 @@ JournalledSeries series_from(const Json& json) {
   }
   if (json.contains("images_expected"))
     series.images_expected = json.at("images_expected").get<std::uint64_t>();
-  const auto& plan = series.plan;
   if (plan.window_frames < 1 || plan.window_frames > 64 || plan.group_frames < 1 ||
-      plan.group_frames > plan.window_frames || plan.tile_rows == 0 || plan.tile_cols == 0 ||
-      series.streams.empty())
+      plan.group_frames > plan.group_frames_most || plan.group_frames_most > plan.window_frames ||
+      plan.tile_rows == 0 || plan.tile_cols == 0 || series.streams.empty())
     throw std::invalid_argument("window plan");
   return series;
 }

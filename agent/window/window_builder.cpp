@@ -14,7 +14,9 @@ using foreframe::wire::NOT_ACQUIRED;
 using foreframe::wire::SENT;
 
 WindowBuilder::WindowBuilder(const WindowBuilderOptions& options)
-    : options_(options), next_(options.first_window * options.window_frames) {
+    : options_(options),
+      group_frames_(options.group_frames),
+      next_(options.first_window * options.window_frames) {
   FF_CHECK(options.window_frames >= 1 && options.window_frames <= 64);
   FF_CHECK(options.group_frames >= 1 && options.group_frames <= options.window_frames);
   open_.window = options.first_window;
@@ -44,6 +46,12 @@ void WindowBuilder::add(FrameNote note, const WindowSink& out) {
   advance(now, false, out);
 }
 
+void WindowBuilder::set_group_frames(std::uint32_t frames) {
+  FF_CHECK(frames >= 1 && frames <= options_.window_frames);
+  options_.group_frames = frames;
+  if (open_.frames.empty()) group_frames_ = frames;
+}
+
 void WindowBuilder::tick(std::int64_t now_monotonic_ns, const WindowSink& out) {
   advance(now_monotonic_ns, true, out);
 }
@@ -57,7 +65,7 @@ bool WindowBuilder::decided(std::uint64_t frame, std::int64_t now) const {
 
 void WindowBuilder::advance(std::int64_t now, bool latency_counts, const WindowSink& out) {
   while (true) {
-    const std::uint64_t group_end = std::min(next_ + options_.group_frames, window_end());
+    const std::uint64_t group_end = std::min(next_ + group_frames_, window_end());
     std::uint64_t end = next_;
     while (end < group_end && decided(end, now)) ++end;
     if (end == next_) return;
@@ -70,8 +78,7 @@ void WindowBuilder::advance(std::int64_t now, bool latency_counts, const WindowS
 
 void WindowBuilder::finish(std::uint64_t frames_expected, const WindowSink& out) {
   const std::uint64_t end = std::max(frames_expected, seen_end_);
-  while (next_ < end)
-    close_group(std::min({next_ + options_.group_frames, window_end(), end}), seen_end_, out);
+  while (next_ < end) close_group(std::min({next_ + group_frames_, window_end(), end}), seen_end_, out);
   if (!open_.frames.empty()) close_window(out);
 }
 
@@ -113,6 +120,7 @@ void WindowBuilder::close_group(std::uint64_t end, std::uint64_t present_end, co
 void WindowBuilder::close_window(const WindowSink& out) {
   FinishedWindow finished = std::exchange(open_, {});
   open_.window = finished.window + 1;
+  group_frames_ = options_.group_frames;
   out(std::move(finished));
 }
 

@@ -75,6 +75,8 @@ class WindowBuilder {
   /// lost(ingest) if it is still open. A good frame replaces an earlier damaged note of the same number while
   /// that is open.
   void add(FrameNote note, const WindowSink& out);
+  /// Frames of a group, 1 ... W, in the windows that begin from now on.
+  void set_group_frames(std::uint32_t frames);
   /// Closes what has waited long enough.
   void tick(std::int64_t now_monotonic_ns, const WindowSink& out);
   /// Decides all numbers below `frames_expected` (or below the last seen + 1, if that is more) and closes
@@ -97,7 +99,8 @@ class WindowBuilder {
   void close_window(const WindowSink& out);
 
   WindowBuilderOptions options_;
-  std::uint64_t next_;  ///< lowest number not yet put into a group
+  std::uint32_t group_frames_;  ///< of the open window
+  std::uint64_t next_;          ///< lowest number not yet put into a group
   std::uint64_t seen_end_ = 0;
   std::map<std::uint64_t, FrameNote> waiting_;  ///< numbers from next_ on
   FinishedWindow open_;                         ///< the window of next_, as far as decided

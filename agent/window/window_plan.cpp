@@ -10,6 +10,7 @@ namespace ff::agent {
 namespace {
 
 constexpr std::uint64_t kTilePixelsMax = std::uint64_t{1} << 20;
+constexpr std::uint64_t kBlockBytesWanted = 600'000;
 
 struct ModulePitch {
   std::string_view word;  ///< in the detector's description
@@ -68,8 +69,17 @@ Result<WindowPlan> plan_windows(const WindowLimits& limits, const FrameShape& fr
   std::uint64_t group = limits.group_frames == 0 ? window : std::min(limits.group_frames, window);
   group = std::clamp<std::uint64_t>(limits.group_pixels_max / tile_pixels, 1, group);
   plan.group_frames = static_cast<std::uint32_t>(group);
+  const std::uint64_t most = limits.group_frames != 0 ? group : window;
+  plan.group_frames_most = static_cast<std::uint32_t>(
+      std::clamp(limits.group_growth * limits.group_pixels_max / tile_pixels, group, std::max(group, most)));
   plan.reorder_frames = static_cast<std::uint32_t>(std::min(limits.reorder_frames, window));
   return plan;
+}
+
+std::uint32_t group_frames_for(const WindowPlan& plan, std::uint64_t frame_bytes) noexcept {
+  if (frame_bytes == 0) return plan.group_frames;
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(kBlockBytesWanted / frame_bytes, plan.group_frames, plan.group_frames_most));
 }
 
 std::uint64_t pool_slots_for(const WindowPlan& plan, std::size_t streams) noexcept {

@@ -117,6 +117,7 @@ void WindowStage::take_output(Stream& stream, WindowOutput output) {
   const std::uint64_t window = finished.window;
   auto work = window_work(stream, window);
   stream.open_windows.erase(window);
+  stream.builder->set_group_frames(group_frames_for(stream.work->series().plan, stream.work->frame_bytes()));
   work->set_finished(std::move(finished));
   work->release(out_);
   metrics_.windows.add();

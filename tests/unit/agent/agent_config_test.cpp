@@ -86,6 +86,36 @@ TEST_CASE("a window is made shorter until time and bytes are within their limits
   CHECK(tiny->tile_rows == 1);
   CHECK(tiny->group_frames == 16);
   auto limits = config.limits();
+  const auto eiger = plan_windows(limits, {Dtype::u16, 1065, 1030}, 1, 0.01, "EIGER2");
+  CHECK(eiger->group_frames == 3);
+  CHECK(eiger->group_frames_most == 14);
   limits.tile_rows = limits.tile_cols = 2000;
   CHECK(plan_windows(limits, large, 1, 0.01, "").error().code == Errc::out_of_range);
+}
+
+TEST_CASE("groups grow where blocks come out small, as far as memory.max and the operator's hand allow",
+          "[agent]") {
+  AgentConfig config;
+  CHECK(config.limits().group_growth == 4);
+  config.memory_max = memory_bound(config, 2).total();
+  CHECK(config.limits().group_growth == 2);
+  CHECK(check(config).ok());
+  config = {};
+  config.group_frames = 8;
+  CHECK(config.limits().group_growth == 1);
+
+  const WindowPlan plan{16, 4, 12, 0, 512, 512};
+  CHECK(group_frames_for(plan, 0) == 4);  // nothing is known yet
+  CHECK(group_frames_for(plan, 100) == 12);
+  CHECK(group_frames_for(plan, 75'000) == 8);
+  CHECK(group_frames_for(plan, 500'000) == 4);
+}
+
+TEST_CASE("a collector is given three heartbeats before another one is tried", "[agent]") {
+  AgentConfig config;
+  config.link_heartbeat = std::chrono::seconds(1);
+  config.collector_timeout = std::chrono::milliseconds(2999);
+  CHECK(check(config).error().message.find("heartbeat") != std::string::npos);
+  config.collector_timeout = std::chrono::seconds(3);
+  CHECK(check(config).ok());
 }

@@ -42,6 +42,36 @@ TEST_CASE("every pixel of a series comes back from the spool, in several tiles a
   CHECK(bench.pool.in_use() == 0);
 }
 
+TEST_CASE("sparse frames are coded in longer groups once their size is known, dense ones are not",
+          "[agent]") {
+  constexpr std::uint32_t kSide = 128;
+  const bool dense = GENERATE(false, true);
+  const auto scene = [&](std::uint64_t frame) {
+    std::vector<std::uint16_t> pixels(kSide * kSide);
+    std::uint32_t noise = static_cast<std::uint32_t>(frame) * 2654435761u + 1;
+    for (std::uint16_t& pixel : pixels) {
+      noise = noise * 1664525u + 1013904223u;
+      pixel = static_cast<std::uint16_t>(dense ? noise >> 16 : noise >> 24 == 0 ? 1 : 0);
+    }
+    return pixels;
+  };
+  SeriesIngestOptions options;
+  options.limits.window_frames = 64;
+  options.limits.group_pixels_max =
+      16 * kSide * kSide;  // a dense group of 64 frames would be a block of 2 MB
+  SpoolBench bench(std::make_shared<TempDir>(), options);
+  bench.send(start_of(7, 640, kSide, kSide));
+  for (std::uint64_t frame = 0; frame < 640; ++frame)
+    bench.send(image_message(7, frame, kSide, kSide, scene(frame)));
+  bench.send(end_of(7));
+  bench.finish();
+  const Decoded decoded = decode(bench.spooled());
+  REQUIRE(decoded.frames.size() == 640);
+  for (std::uint64_t frame = 0; frame < 640; ++frame) REQUIRE(decoded.frames.at(frame) == scene(frame));
+  CHECK(decoded.windows.at(0).groups_per_tile(0) == 4);
+  CHECK(decoded.windows.at(9).groups_per_tile(0) == (dense ? 4 : 1));
+}
+
 TEST_CASE("with dynamic windowing a new scene begins with a key group, inside its window",
           "[agent][windowing]") {
   constexpr std::uint32_t kSide = 96;

@@ -104,6 +104,19 @@ TEST_CASE("frames in order fill groups and windows by count", "[agent]") {
   CHECK(grid.states() == std::vector<int>(16, SENT));
 }
 
+TEST_CASE("another size of groups begins with a window, never inside one", "[agent]") {
+  Grid grid(options_of(8, 2, 0));
+  for (std::uint64_t frame = 0; frame < 3; ++frame) grid.frame(frame);
+  grid.builder.set_group_frames(8);
+  for (std::uint64_t frame = 3; frame < 16; ++frame) grid.frame(frame);
+  grid.builder.set_group_frames(4);
+  for (std::uint64_t frame = 16; frame < 24; ++frame) grid.frame(frame);
+  std::vector<std::uint32_t> counts;
+  for (const FrameGroup& group : grid.groups) counts.push_back(group.frame_count);
+  CHECK(counts == std::vector<std::uint32_t>{2, 2, 2, 2, 8, 4, 4});
+  CHECK(grid.windows.size() == 3);
+}
+
 TEST_CASE("a slow detector's frame is released by the latency limit and still predicted from its window",
           "[agent]") {
   Grid grid(options_of(8, 8, 4));
