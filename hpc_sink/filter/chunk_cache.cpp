@@ -45,6 +45,13 @@ void ChunkCache::put(const ChunkKey& key, std::shared_ptr<const CachedChunk> chu
   bytes_ += bytes;
 }
 
+void ChunkCache::clear() {
+  const std::lock_guard lock(mutex_);
+  entries_.clear();
+  dropped_.fill({});
+  bytes_ = 0;
+}
+
 std::size_t ChunkCache::bytes() const {
   const std::lock_guard lock(mutex_);
   return bytes_;

@@ -42,6 +42,9 @@ class ChunkCache {
   /// Keeps the chunk if there is room for it at all.
   void put(const ChunkKey& key, std::shared_ptr<const CachedChunk> chunk);
 
+  /// Gives all of it back.
+  void clear();
+
   /// Whether a chunk of this size could be kept.
   [[nodiscard]] bool holds(std::size_t bytes) const noexcept { return bytes <= bytes_max_; }
   [[nodiscard]] std::size_t bytes() const;

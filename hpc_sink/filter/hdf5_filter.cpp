@@ -246,6 +246,8 @@ FilterCounts filter_counts() noexcept {
   return {decoded_chunks.load(), repeated_chunks.load(), coded_chunks.load()};
 }
 
+void empty_filter_cache() { cache().clear(); }
+
 const H5Z_class2_t& filter_class() noexcept {
   static const H5Z_class2_t description = {
       H5Z_CLASS_T_VERS, kForeframeFilter, 1,      1, "foreframe; predictive codec for detector frames",

@@ -41,7 +41,10 @@ struct FilterCounts {
 };
 [[nodiscard]] FilterCounts filter_counts() noexcept;
 
-/// For H5Zregister, and for the plug-in.
+/// Gives back the decoded chunks that are kept: for programs that have read what they wanted.
+void empty_filter_cache();
+
+/// For the plug-in, and for programs that are linked to HDF5: H5Zregister(&filter_class()).
 [[nodiscard]] const H5Z_class2_t& filter_class() noexcept;
 
 }  // namespace ff::sink

@@ -5,7 +5,9 @@
 
 #include <cstdlib>
 #include <hdf5.h>
+#include <string>
 
+#include "hpc_sink/filter/hdf5_filter.hpp"
 #include "kernels/interop/bslz4.hpp"
 
 namespace ff::tools {
@@ -82,6 +84,12 @@ Status ensure_bitshuffle_filter() {
                                       &filter};
   if (H5Zregister(&kClass) < 0)
     return fail(Errc::io_error, "the HDF5 library refused filter 32008 (bitshuffle)");
+  return {};
+}
+
+Status ensure_foreframe_filter() {
+  if (H5Zregister(&sink::filter_class()) < 0)
+    return fail(Errc::io_error, "the HDF5 library refused filter " + std::to_string(sink::kForeframeFilter));
   return {};
 }
 

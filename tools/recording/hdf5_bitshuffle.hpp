@@ -16,6 +16,9 @@ inline constexpr int kBitshuffleFilter = 32008;
 /// Makes filter 32008 available to the HDF5 library; cheap to call again. Not thread-safe, as HDF5 itself.
 [[nodiscard]] Status ensure_bitshuffle_filter();
 
+/// The same for Foreframe's own filter (hpc_sink/filter/).
+[[nodiscard]] Status ensure_foreframe_filter();
+
 /// The five numbers that the filter keeps with a dataset: version, version, element bytes, block size, LZ4.
 struct BitshuffleParameters {
   unsigned values[5];

@@ -7,6 +7,8 @@
 #include <hdf5.h>
 #include <limits>
 
+#include "hpc_sink/filter/chunk_cache.hpp"
+#include "hpc_sink/filter/hdf5_filter.hpp"
 #include "tools/recording/hdf5_bitshuffle.hpp"
 #include "tools/recording/hdf5_handle.hpp"
 #include "tools/recording/recording.hpp"
@@ -44,7 +46,11 @@ class Hdf5Reader final : public FrameReader {
     return {};
   }
 
-  // A chunk as it lies in the file, in the chunk cache and on its way through the filters.
+  ~Hdf5Reader() override {
+    if (ours()) sink::empty_filter_cache();
+  }
+
+  // A chunk as it lies in the file, in the chunk cache and on its way through the filters; our filter has a cache too.
   std::uint64_t memory_bytes() const noexcept override {
     const Hdf5Handle creation(H5Dget_create_plist(dataset_.get()));
     hsize_t chunk[3] = {};
@@ -52,10 +58,19 @@ class Hdf5Reader final : public FrameReader {
     const int dimensions = H5Pget_chunk(creation.get(), 3, chunk);
     if (dimensions > 0 && dimensions <= 3) bytes = dtype_bytes(info_.shape.dtype);
     for (int i = 0; i < dimensions && i < 3; ++i) bytes *= chunk[i];
-    return FrameReader::memory_bytes() + 4 * bytes;
+    return FrameReader::memory_bytes() + 4 * bytes + (ours() ? sink::cache_bytes_wanted() : 0);
   }
 
  private:
+  // Whether the frames are under Foreframe's filter.
+  [[nodiscard]] bool ours() const noexcept {
+    const Hdf5Handle creation(H5Dget_create_plist(dataset_.get()));
+    unsigned flags = 0;
+    std::size_t values = 0;
+    return H5Pget_filter_by_id2(creation.get(), sink::kForeframeFilter, &flags, &values, nullptr, 0, nullptr,
+                                nullptr) >= 0;
+  }
+
   Hdf5Handle file_, dataset_, memory_type_;
 };
 
@@ -183,6 +198,7 @@ Status read_extent(hid_t dataset, RecordingInfo& info) {
 Result<FrameReaderPtr> open_hdf5_recording(const std::string& path, const std::string& dataset_path) {
   silence_hdf5();
   FF_TRY(ensure_bitshuffle_filter());
+  FF_TRY(ensure_foreframe_filter());
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return fail(Errc::not_found, path + ": no such file");
   Hdf5Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
@@ -194,6 +210,8 @@ Result<FrameReaderPtr> open_hdf5_recording(const std::string& path, const std::s
   FF_ASSIGN(Hdf5Handle dataset, open_dataset(file.get(), path, name));
   RecordingInfo info;
   info.source = path + ":" + name;
+  info.hdf5_file = path;
+  info.hdf5_dataset = name;
   const Hdf5Handle type(H5Dget_type(dataset.get()));
   FF_ASSIGN(const auto types, memory_type_of(type.get(), info.source));
   info.shape.dtype = types.first;

@@ -30,9 +30,10 @@ inline constexpr std::size_t kRecordingFrameBytesMax = 1ull << 30;  ///< as on t
 enum PixelMaskBit : std::uint32_t { kPixelGap = 1, kPixelDead = 2, kPixelHot = 8, kPixelNoisy = 16 };
 
 struct RecordingInfo {
-  std::string source;         ///< as the user named it
-  std::string description;    ///< what it shows, where the recording says so
-  std::string detector_mode;  ///< "photon-counting", "integrating" ..., where the recording says so
+  std::string source;                   ///< as the user named it
+  std::string hdf5_file, hdf5_dataset;  ///< where it is HDF5
+  std::string description;              ///< what it shows, where the recording says so
+  std::string detector_mode;            ///< "photon-counting", "integrating" ..., where the recording says so
   FrameShape shape;
   std::uint64_t frames = 0;
   std::optional<double> frame_time_s;            ///< between the starts of two frames
