@@ -93,7 +93,8 @@ Result<CodedChunk> ChunkCoding::encode(ByteSpan slab, std::uint32_t frames, std:
   const auto cols = std::min<hsize_t>(chunk_.frame.cols, info_.shape.cols - place.at[2]);
   for (std::uint32_t frame = 0; frame < frames; ++frame) {
     for (hsize_t row = 0; row < rows; ++row) {
-      const std::size_t from = (frame * info_.shape.rows + place.at[1] + row) * info_.shape.row_bytes();
+      const std::size_t from =
+          (hsize_t{frame} * info_.shape.rows + place.at[1] + row) * info_.shape.row_bytes();
       std::memcpy(pixels.data() + frame * chunk_.frame.bytes() + row * chunk_.frame.row_bytes(),
                   slab.data() + from + place.at[2] * width, cols * width);
     }

@@ -93,7 +93,7 @@ hid_t memory_file() {
   H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   FF_CHECK(H5Zregister(&filter_class()) >= 0);
   const hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-  H5Pset_fapl_core(access, std::size_t{1} << 20, 0);
+  H5Pset_fapl_core(access, std::size_t{1} << 16, 0);
   const hid_t file = H5Fcreate("chunk.h5", H5F_ACC_TRUNC, H5P_DEFAULT, access);
   H5Pclose(access);
   FF_CHECK(file >= 0);

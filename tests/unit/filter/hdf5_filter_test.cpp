@@ -220,19 +220,20 @@ TEST_CASE("Several threads decode and code at once", "[filter]") {
       for (std::uint64_t round = 0; round < 6; ++round) {
         // Two threads have the same chunks, and each chunk is decoded twice.
         const auto pixels = tests::counting_frames(frame, 8, 100, 900, 10 * (seed / 2) + round % 3).pixels;
-        for (const bool good : {true, false}) {
-          void* buffer = std::malloc(pixels.size());
-          std::memcpy(buffer, pixels.data(), pixels.size());
-          std::size_t room = pixels.size();
-          std::size_t bytes =
-              sink::filter_class().filter(0, values.size(), values.data(), room, &room, &buffer);
-          if (!good) static_cast<std::byte*>(buffer)[bytes - 1] ^= std::byte{1};
-          bytes = sink::filter_class().filter(H5Z_FLAG_REVERSE, values.size(), values.data(), bytes, &room,
-                                              &buffer);
-          const bool same = bytes == pixels.size() && std::memcmp(buffer, pixels.data(), bytes) == 0;
-          if (same != good || (bytes == 0) == good) ++wrong;
-          std::free(buffer);
-        }
+        void* buffer = std::malloc(pixels.size());
+        std::memcpy(buffer, pixels.data(), pixels.size());
+        std::size_t room = pixels.size();
+        std::size_t bytes =
+            sink::filter_class().filter(0, values.size(), values.data(), room, &room, &buffer);
+        // Not through the callback: it would tell HDF5, which is not thread-safe on every machine.
+        const auto* const coded = static_cast<const std::byte*>(buffer);
+        std::vector<std::byte> damaged(coded, coded + bytes), unused;
+        damaged.back() ^= std::byte{1};
+        if (decode(damaged, unused).ok()) ++wrong;
+        bytes = sink::filter_class().filter(H5Z_FLAG_REVERSE, values.size(), values.data(), bytes, &room,
+                                            &buffer);
+        if (bytes != pixels.size() || std::memcmp(buffer, pixels.data(), bytes) != 0) ++wrong;
+        std::free(buffer);
       }
     });
   }
