@@ -24,6 +24,7 @@ struct TopicReader {
   std::filesystem::path folder;
   std::unique_ptr<SegmentReader> reader;  ///< none until the writer has made the folder
   std::int64_t next_open_ns = 0;
+  std::uint64_t freed_before = 0;  ///< records that a new group never gets, not told yet
 };
 
 /// With a group: a named reader with a cursor per topic. Without: a follower.
@@ -79,6 +80,9 @@ class LocalLogReader final : public LogReader {
     }
     trouble_.clear();
     topic.reader = std::move(reader).value();
+    // Folding frees only what it has written again behind.
+    if (topic.reader->is_new() && !topic_is_state(topic.topic))
+      topic.freed_before = topic.reader->committed();
     if (announce && on_assigned) on_assigned(topic.topic, 0);
     return {};
   }
@@ -104,9 +108,19 @@ class LocalLogReader final : public LogReader {
     return std::optional<LogRecord>{};
   }
 
+  /// A group that comes for the first time is owed the log from its very first record.
+  Error tell_freed_before(TopicReader& topic) {
+    const std::uint64_t end = std::exchange(topic.freed_before, 0);
+    if (on_gap) on_gap({topic.topic, 0, 0, static_cast<std::int64_t>(end), LogGap::Cause::freed});
+    return {Errc::out_of_range, topic.folder.string() + ": records 0 to " + std::to_string(end) +
+                                    " (not included) were freed before \"" + *group_ +
+                                    "\" came for the first time"};
+  }
+
   /// Says what an error has cost. Folding frees only what it has written again behind: a follower that missed
   /// it has missed nothing.
   Result<std::optional<SegmentRecord>> next_of(TopicReader& topic) {
+    if (topic.freed_before > 0) return tell_freed_before(topic);
     for (;;) {
       auto record = topic.reader->next();
       if (record.ok()) return record;

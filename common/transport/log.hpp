@@ -142,8 +142,8 @@ class LogReader {
   [[nodiscard]] virtual std::string trouble() const = 0;
 };
 
-/// `group`: consumer group; its committed offsets outlive the reader. A new group starts at the oldest
-/// record.
+/// `group`: consumer group; its committed offsets outlive the reader. A new group (or one whose offsets Kafka has
+/// forgotten) starts at the oldest record; what was freed before is a gap from offset 0 on, except in state topics.
 [[nodiscard]] Result<std::unique_ptr<LogReader>> open_log_reader(const LogOptions& options,
                                                                  const std::string& group,
                                                                  const std::vector<Topic>& topics);

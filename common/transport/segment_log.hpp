@@ -143,6 +143,8 @@ class SegmentReader {
   [[nodiscard]] Result<std::optional<SegmentGlance>> glance(std::size_t bytes_max);
   /// The next call reads the record `offset`, wherever the cursor is. Cost: the headers of one segment.
   void seek(std::uint64_t offset);
+  /// Whether open() found no cursor of this name: it starts at the oldest record, whatever was freed before.
+  [[nodiscard]] bool is_new() const;
   /// Offset of the record that next() looks for.
   [[nodiscard]] std::uint64_t next_offset() const;
   /// Starts again at the committed cursor.

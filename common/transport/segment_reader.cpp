@@ -22,6 +22,7 @@ struct SegmentReader::Body {
   SegmentWalk walk;
   FileHandle lock;
   SegmentCursor cursor;
+  bool is_new = false;
   LogPlace here;
   LogPlace tail;  ///< of end_offset(): walks ahead by headers only
 
@@ -61,6 +62,7 @@ Status SegmentReader::Body::open() {
     cursor = *stored;
   } else {
     cursor = {header->log_id, oldest->first_offset};
+    is_new = true;
     FF_TRY(store_cursor(walk.folder(), name, cursor));  // from now on nothing above it is freed
   }
   here.offset = tail.offset = cursor.next_offset;
@@ -127,6 +129,8 @@ Result<std::optional<SegmentGlance>> SegmentReader::glance(std::size_t bytes_max
   here.offset = header.offset + 1;
   return std::optional(SegmentGlance{header.offset, header.value_bytes, Payload::own(std::move(bytes))});
 }
+
+bool SegmentReader::is_new() const { return body_->is_new; }
 
 void SegmentReader::seek(std::uint64_t offset) {
   body_->here = LogPlace{};

@@ -104,6 +104,39 @@ TEST_CASE("receipts are freed by size, whoever has not read them, and a reader i
   CHECK(read + static_cast<std::size_t>(gaps[0].next_offset - gaps[0].first_offset) == 400);
 }
 
+TEST_CASE("a group that comes for the first time is told what was freed before it", "[log]") {
+  const TemporaryFolder folder;
+  LogOptions options = options_for(folder);
+  options.log_bytes_max = 400'000;  // segments of 100 kB
+  const auto writer = open_writer(options);
+  auto first = open_reader(options, "first");
+  for (int n = 0; n < 30; ++n) {  // 30 kB each
+    REQUIRE(writer->produce(Topic::blocks, 0, "", Payload::own(std::vector<std::byte>(30'000)), {}).ok());
+    REQUIRE(writer->flush(seconds(10)).ok());
+    for (const LogRecord& record : read_all(*first))
+      REQUIRE(first->commit(Topic::blocks, 0, record.position.offset + 1).ok());
+    writer->poll(milliseconds(0));
+  }
+  const auto late = open_reader(options, "late");
+  std::vector<LogGap> gaps;
+  late->on_gap = [&](const LogGap& gap) { gaps.push_back(gap); };
+  const auto told = late->poll(milliseconds(0));
+  REQUIRE_FALSE(told.ok());
+  CHECK(told.error().code == Errc::out_of_range);
+  REQUIRE(gaps.size() == 1);
+  CHECK(gaps[0].topic == Topic::blocks);
+  CHECK(gaps[0].cause == LogGap::Cause::freed);
+  CHECK(gaps[0].first_offset == 0);
+  CHECK(gaps[0].next_offset > 0);
+  const auto records = read_all(*late);
+  REQUIRE_FALSE(records.empty());
+  CHECK(records.front().position.offset == gaps[0].next_offset);
+  CHECK(gaps.size() == 1);
+  first.reset();
+  const auto again = open_reader(options, "first");  // it was there from the beginning
+  CHECK(read_all(*again).empty());
+}
+
 TEST_CASE("receipts are freed by age", "[log]") {
   const TemporaryFolder folder;
   auto options = options_for(folder);
