@@ -147,7 +147,7 @@ Result<foreframe::wire::LinkMessage> parse_link_message(ByteSpan bytes) {
   if (bytes.size() > kLinkMessageBytesMax)
     return fail(Errc::too_large, "link message of " + std::to_string(bytes.size()) + " bytes");
   foreframe::wire::LinkMessage message;
-  if (!wire::parse_message(message, bytes) ||
+  if (!ff::wire::parse_message(message, bytes) ||
       message.message_case() == foreframe::wire::LinkMessage::MESSAGE_NOT_SET)
     return fail(Errc::malformed, "link message of " + std::to_string(bytes.size()) + " bytes can't be read");
   return message;

@@ -14,15 +14,15 @@ namespace {
 
 constexpr std::uint32_t kCursorMagic = 0x55434646;  // "FFCU"
 constexpr std::size_t kCursorBytes = 40;
-constexpr std::uint8_t kMajor = 0, kMinor = 1;
+constexpr std::uint8_t kCursorMajor = 0, kCursorMinor = 1;
 constexpr std::string_view kCursorEnd = ".cursor";
 
 std::array<std::byte, kCursorBytes> pack(const SegmentCursor& cursor) {
   std::array<std::byte, kCursorBytes> bytes{};
   std::byte* p = bytes.data();
   store_le(p, kCursorMagic);
-  store_le(p + 4, kMajor);
-  store_le(p + 5, kMinor);
+  store_le(p + 4, kCursorMajor);
+  store_le(p + 5, kCursorMinor);
   std::memcpy(p + 8, cursor.log_id.bytes.data(), 16);
   store_le(p + 24, cursor.next_offset);
   store_le(p + 36, crc32c(ByteSpan(bytes).first(36)));
@@ -32,7 +32,7 @@ std::array<std::byte, kCursorBytes> pack(const SegmentCursor& cursor) {
 std::optional<SegmentCursor> unpack(ByteSpan bytes) {
   const std::byte* p = bytes.data();
   if (bytes.size() != kCursorBytes || load_le<std::uint32_t>(p) != kCursorMagic ||
-      load_le<std::uint8_t>(p + 4) != kMajor || load_le<std::uint8_t>(p + 5) != kMinor ||
+      load_le<std::uint8_t>(p + 4) != kCursorMajor || load_le<std::uint8_t>(p + 5) != kCursorMinor ||
       load_le<std::uint32_t>(p + 36) != crc32c(bytes.first(36)))
     return std::nullopt;
   SegmentCursor cursor;

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint32_t kSegmentMagic = 0x47534646;  // "FFSG"
 constexpr std::uint32_t kRecordMagic = 0x43524646;   // "FFRC"
-constexpr std::uint8_t kMajor = 0, kMinor = 1;
+constexpr std::uint8_t kSegmentMajor = 0, kSegmentMinor = 1;
 constexpr std::uint32_t kRequiredFeaturesKnown = 0;
 constexpr std::uint64_t kValueBytesMax = 1ull << 32;
 constexpr std::string_view kNameStart = "segment-", kNameEnd = ".ffs";
@@ -25,8 +25,8 @@ std::array<std::byte, kSegmentHeaderBytes> pack(const SegmentHeader& header) {
   std::array<std::byte, kSegmentHeaderBytes> bytes{};
   std::byte* p = bytes.data();
   store_le(p, kSegmentMagic);
-  store_le(p + 4, kMajor);
-  store_le(p + 5, kMinor);
+  store_le(p + 4, kSegmentMajor);
+  store_le(p + 5, kSegmentMinor);
   store_le(p + 6, static_cast<std::uint16_t>(header.header_bytes));
   store_le(p + 16, header.first_offset);
   store_le(p + 24, header.previous_end);
@@ -45,7 +45,7 @@ Result<SegmentHeader> unpack_segment_header(ByteSpan bytes, const std::string& w
   if (load_le<std::uint32_t>(p + 60) != crc32c(bytes.first(60)))
     return fail(Errc::crc_mismatch, where + ": segment header at byte 0 is damaged");
   const auto major = load_le<std::uint8_t>(p + 4), minor = load_le<std::uint8_t>(p + 5);
-  if (major != kMajor || (kMajor == 0 && minor != kMinor))
+  if (major != kSegmentMajor || (kSegmentMajor == 0 && minor != kSegmentMinor))
     return fail(Errc::unsupported_version, where + ": segment format " + std::to_string(major) + "." +
                                                std::to_string(minor) + "; this build reads 0.1");
   const auto required = load_le<std::uint32_t>(p + 8);

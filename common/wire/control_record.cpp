@@ -14,8 +14,8 @@ namespace {
 
 namespace proto = foreframe::wire;
 
-constexpr char kMagic[4] = {'F', 'F', 'C', 'R'};
-constexpr std::uint8_t kMajor = 0, kMinor = 1;
+constexpr char kControlMagic[4] = {'F', 'F', 'C', 'R'};
+constexpr std::uint8_t kControlMajor = 0, kControlMinor = 1;
 constexpr std::size_t kNameBytesMax = 64, kReasonBytesMax = 4096, kFileNameBytesMax = 1024;
 constexpr std::size_t kWindowFramesMax = 64;
 enum Kind : std::uint16_t { receipt = 1, ledger = 2 };
@@ -27,9 +27,9 @@ Result<Payload> seal(Kind kind, const google::protobuf::MessageLite& message) {
   std::vector<std::byte> bytes(kControlPrefixBytes + size);
   std::byte* body = bytes.data() + kControlPrefixBytes;
   message.SerializeWithCachedSizesToArray(reinterpret_cast<std::uint8_t*>(body));
-  std::memcpy(bytes.data(), kMagic, 4);
-  store_le<std::uint8_t>(bytes.data() + 4, kMajor);
-  store_le<std::uint8_t>(bytes.data() + 5, kMinor);
+  std::memcpy(bytes.data(), kControlMagic, 4);
+  store_le<std::uint8_t>(bytes.data() + 4, kControlMajor);
+  store_le<std::uint8_t>(bytes.data() + 5, kControlMinor);
   store_le<std::uint16_t>(bytes.data() + 6, kind);
   store_le(bytes.data() + 8, static_cast<std::uint32_t>(size));
   store_le(bytes.data() + 12, crc32c(ByteSpan(body, size)));
@@ -44,9 +44,9 @@ Result<ByteSpan> open_prefix(Kind wanted, ByteSpan bytes) {
   const auto kind = reader.read<std::uint16_t>();
   const auto size = reader.read<std::uint32_t>(), crc = reader.read<std::uint32_t>();
   if (!reader.ok()) return fail(Errc::truncated, "a control record has at least 16 bytes");
-  if (std::memcmp(magic.data(), kMagic, 4) != 0)
+  if (std::memcmp(magic.data(), kControlMagic, 4) != 0)
     return fail(Errc::bad_magic, "no control record: it does not begin with FFCR");
-  if (major != kMajor || minor != kMinor)
+  if (major != kControlMajor || minor != kControlMinor)
     return fail(Errc::unsupported_version, "control record version " + std::to_string(major) + "." +
                                                std::to_string(minor) + "; this build reads 0.1");
   if (size > kControlMessageBytesMax)

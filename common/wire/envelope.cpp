@@ -12,9 +12,9 @@
 namespace ff::wire {
 namespace {
 
-constexpr char kMagic[4] = {'F', 'F', 'E', 'V'};
-constexpr std::uint8_t kMajor = 0, kMinor = 1;
-constexpr std::uint32_t kWindowFramesMax = 64;
+constexpr char kEnvelopeMagic[4] = {'F', 'F', 'E', 'V'};
+constexpr std::uint8_t kEnvelopeMajor = 0, kEnvelopeMinor = 1;
+constexpr std::uint32_t kEnvelopeFramesMax = 64;
 constexpr int kEarlierRunsMax = 16;
 constexpr std::uint64_t kWindowIndexMax = std::uint64_t{1} << 56;  // keeps window * 64 + 63 inside int64
 
@@ -23,9 +23,9 @@ struct Prefix {
 };
 
 void write_prefix(std::byte* target, const Prefix& prefix) noexcept {
-  std::memcpy(target, kMagic, 4);
-  store_le<std::uint8_t>(target + 4, kMajor);
-  store_le<std::uint8_t>(target + 5, kMinor);
+  std::memcpy(target, kEnvelopeMagic, 4);
+  store_le<std::uint8_t>(target + 4, kEnvelopeMajor);
+  store_le<std::uint8_t>(target + 5, kEnvelopeMinor);
   store_le<std::uint16_t>(target + 6, 0);
   store_le(target + 8, prefix.header_bytes);
   store_le(target + 12, prefix.payload_bytes);
@@ -44,9 +44,9 @@ Result<Prefix> read_prefix(ByteSpan bytes, std::size_t total_bytes) {
   if (!reader.ok())
     return fail(Errc::truncated,
                 "an envelope has at least 24 bytes, this one has " + std::to_string(bytes.size()));
-  if (std::memcmp(magic.data(), kMagic, 4) != 0)
+  if (std::memcmp(magic.data(), kEnvelopeMagic, 4) != 0)
     return fail(Errc::bad_magic, "no envelope: it does not begin with FFEV");
-  if (major != kMajor || minor != kMinor)
+  if (major != kEnvelopeMajor || minor != kEnvelopeMinor)
     return fail(Errc::unsupported_version, "envelope version " + std::to_string(major) + "." +
                                                std::to_string(minor) + "; this build reads 0.1");
   if (reserved != 0) return fail(Errc::malformed, "envelope: reserved prefix bytes are not zero");
@@ -107,7 +107,7 @@ Status check_attachments(const foreframe::wire::SeriesStart& start, std::size_t 
 
 Status check_header(const EnvelopeHeader& header, std::size_t payload_bytes) {
   if (header.series_uid().size() != 16) return fail(Errc::malformed, "envelope: series uid is not 16 bytes");
-  if (header.window_frames() == 0 || header.window_frames() > kWindowFramesMax)
+  if (header.window_frames() == 0 || header.window_frames() > kEnvelopeFramesMax)
     return fail(Errc::malformed, "envelope: W is not in 1 ... 64");
   if (header.detector().size() > 64 || header.agent().size() > 64)
     return fail(Errc::malformed, "envelope: detector or agent name above 64 bytes");

@@ -12,8 +12,8 @@ namespace ff::wire::stream_v2 {
 
 namespace {
 
-constexpr std::uint64_t kTagRowMajor = 40, kTagColumnMajor = 1040, kTagCompressed = 56500,
-                        kTagSignature = 55799;
+constexpr std::uint64_t kRowMajorTag = 40, kColumnMajorTag = 1040, kCompressedTag = 56500,
+                        kSignatureTag = 55799;
 
 /// Typed-array tag of RFC 8746 §2.1.
 std::uint64_t typed_array_tag(Dtype dtype, bool big_endian) {
@@ -43,7 +43,7 @@ void write_rational(CborWriter& cbor, std::string_view key, const std::optional<
 // A typed array, and in front of it its dimensions unless it is a bare row.
 void write_pixels(CborWriter& cbor, const ArrayView& view, bool with_dimensions) {
   if (with_dimensions) {
-    cbor.tag(view.column_major ? kTagColumnMajor : kTagRowMajor);
+    cbor.tag(view.column_major ? kColumnMajorTag : kRowMajorTag);
     cbor.array(2);
     cbor.array(2);
     cbor.unsigned_number(view.rows);
@@ -51,7 +51,7 @@ void write_pixels(CborWriter& cbor, const ArrayView& view, bool with_dimensions)
   }
   cbor.tag(typed_array_tag(view.dtype, view.big_endian));
   if (!view.compression.empty()) {
-    cbor.tag(kTagCompressed);
+    cbor.tag(kCompressedTag);
     cbor.array(3);
     cbor.text(view.compression);
     cbor.unsigned_number(view.compressor_element_bytes);
@@ -71,7 +71,7 @@ void write_channel_arrays(CborWriter& cbor, std::string_view key, const std::vec
 
 void begin_message(CborWriter& cbor, std::string_view type, std::uint64_t series_id,
                    const std::string& series_unique_id) {
-  cbor.tag(kTagSignature);
+  cbor.tag(kSignatureTag);
   cbor.open_map();
   cbor.text("type");
   cbor.text(type);

@@ -9,7 +9,7 @@
 namespace ff::sink {
 namespace {
 
-constexpr int kNamedMax = 8;  // findings of one file
+constexpr int kFindingsMax = 8;  // findings of one file
 
 struct SealedFrame {
   std::uint32_t pixel_crc = 0;
@@ -42,7 +42,7 @@ void check_rows(const std::string& name, const ReadDataFile& content, SealedFram
                 LedgerCheck& check) {
   int named = 0;
   const auto complain = [&](std::int64_t frame, const char* what) {
-    if (++named <= kNamedMax)
+    if (++named <= kFindingsMax)
       check.broken.push_back("file " + name + ": frame " + std::to_string(frame) + " " + what);
   };
   for (std::size_t row = 0; row < content.index.frame_numbers.size(); ++row, ++check.frames) {
@@ -57,7 +57,7 @@ void check_rows(const std::string& name, const ReadDataFile& content, SealedFram
     if (sealed->second.pixel_crc != content.index.pixel_crcs[row])
       complain(number, "has other pixels than were sealed");
   }
-  if (named > kNamedMax)
+  if (named > kFindingsMax)
     check.broken.push_back("file " + name + ": " + std::to_string(named) + " frames in all");
 }
 
@@ -73,11 +73,11 @@ void name_missing(const SealedFrames& frames, LedgerCheck& check) {
   }
   for (const auto& [stream, ranges] : missing) {
     std::string text;
-    for (std::size_t i = 0; i < ranges.size() && i < kNamedMax; ++i)
+    for (std::size_t i = 0; i < ranges.size() && i < kFindingsMax; ++i)
       text += (i == 0 ? "" : ", ") + std::to_string(ranges[i].first) +
               (ranges[i].last == ranges[i].first ? "" : "-" + std::to_string(ranges[i].last));
     check.broken.push_back("stream " + std::to_string(stream) + ": frames " + text +
-                           (ranges.size() > kNamedMax ? " ..." : "") +
+                           (ranges.size() > kFindingsMax ? " ..." : "") +
                            " are sealed as stored, and no file here holds them");
   }
 }

@@ -236,6 +236,12 @@ CodedSeries make_coded_series(const CodedSeriesOptions& options) {
   return series;
 }
 
+std::shared_ptr<FakeLog> log_of(const CodedSeries& series, const std::vector<CodedRecord>& records) {
+  auto log = std::make_shared<FakeLog>();
+  append_to(*log, series, records);
+  return log;
+}
+
 void append_to(FakeLog& log, const CodedSeries& series, const std::vector<CodedRecord>& records) {
   for (const CodedRecord& record : records) {
     const auto partition = record.topic == transport::Topic::blocks

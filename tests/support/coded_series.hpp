@@ -59,6 +59,9 @@ struct CodedSeries {
 [[nodiscard]] CodedSeries make_coded_series(const CodedSeriesOptions& options);
 /// Puts records into the log, blocks and windows by partition_of.
 void append_to(FakeLog& log, const CodedSeries& series, const std::vector<CodedRecord>& records);
+/// A log that holds these records.
+[[nodiscard]] std::shared_ptr<FakeLog> log_of(const CodedSeries& series,
+                                              const std::vector<CodedRecord>& records);
 /// The record's envelope again, after a change of its header or payload.
 [[nodiscard]] CodedRecord reseal(const CodedRecord& record, const wire::EnvelopeHeader& header,
                                  ByteSpan payload);

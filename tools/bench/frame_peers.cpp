@@ -153,15 +153,15 @@ std::unique_ptr<FrameCoder> coder_named(std::string_view codec, const FrameShape
   return std::make_unique<Terse>(shape);
 }
 
-struct Round {
+struct PeerRound {
   double encode_s = 0, decode_s = 0;
   std::uint64_t bytes = 0;
   bool good = true;
 };
 
-Round code_all(const BenchFrames& frames, FrameCoder& coder) {
+PeerRound code_all(const BenchFrames& frames, FrameCoder& coder) {
   std::vector<std::byte> out(coder.bound()), back(frames.info.shape.bytes());
-  Round round;
+  PeerRound round;
   for (std::uint64_t t = 0; t < frames.frames; ++t) {
     const ByteSpan raw = frames.frame_bytes(t);
     std::size_t bytes = 0;
@@ -197,7 +197,7 @@ Measured measure_frame_peer(const BenchFrames& frames, std::string_view codec, i
   const auto coder = coder_named(codec, frames.info.shape);
   std::vector<double> encode_s, decode_s;
   for (int i = 0; i < repeat; ++i) {
-    const Round round = code_all(frames, *coder);
+    const PeerRound round = code_all(frames, *coder);
     if (!round.good)
       return not_measured(result.codec, result.label, MeasureState::failed, "a decoded frame differs");
     result.bytes = round.bytes;

@@ -40,7 +40,7 @@ encoding alone. Peers code frame by frame, except FFV1, x265 and TEZip's back en
 A codec that isn't here is listed as not installed; tools/setup --bench installs them.
 )";
 
-constexpr const char* kExamples =
+constexpr const char* kBenchExamples =
     R"(PEERS  here: bitshuffle-lz4 bitshuffle-zstd zstd-1 zstd-3 terse (these five are `fast`)
        TEZip's back end: tezip-previous tezip-mean
        in Python: blosc2-lz4 blosc2-zstd jpeg-ls jpeg-xl-3 jpeg-xl-7 ffv1 x265; with --bound: zfp sz3
@@ -97,7 +97,7 @@ void declare(CLI::App& app, BenchArguments& arguments) {
   app.add_option("--plots", arguments.plots, "write plots into this folder; with --write, --save or --from");
   app.add_option("--sizes", arguments.sizes, "write the exact sizes as CSV into this file");
   app.add_flag("--quiet", arguments.quiet, "no progress bar");
-  app.footer(kExamples);
+  app.footer(kBenchExamples);
 }
 
 Result<std::vector<std::string>> all_sources(const std::vector<std::string>& named) {

@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kExitFailed = 1;
 
-constexpr const char* kExamples =
+constexpr const char* kDrillExamples =
     "examples:\n"
     "  foreframe drill link-cut --collector tcp://collector:5555 --lasts \"30 s\"\n"
     "  foreframe drill sink-restart --command \"systemctl restart foreframe-sink\"\n"
@@ -57,7 +57,7 @@ void declare(CLI::App& app, DrillArguments& arguments) {
   app.add_option("--scratch", arguments.scratch,
                  "folder for the drill's spool (default: for temporary files)");
   app.add_flag("--json", arguments.json, "print the report as JSON on stdout");
-  app.footer(kExamples);
+  app.footer(kDrillExamples);
 }
 
 Status interpret(DrillArguments& arguments) {

@@ -18,7 +18,7 @@
 namespace ff::tools {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kLedgerExamples =
     "Examples:\n"
     "  foreframe ledger list                                    every series of the store, a line each\n"
     "  foreframe ledger show 019a6b                             what became of each frame\n"
@@ -169,7 +169,7 @@ int ledger_command(int argc, char** argv) {
       "foreframe ledger");
   LedgerArguments arguments;
   app.require_subcommand(1);
-  app.footer(kExamples);
+  app.footer(kLedgerExamples);
   CLI::App* const one = app.add_subcommand("show", "one series in full; without SERIES the newest");
   CLI::App* const list = app.add_subcommand("list", "all series of a store, a line each");
   one->add_option("SERIES", arguments.series, "series uid, or how it begins");

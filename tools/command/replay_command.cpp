@@ -25,7 +25,7 @@ struct ReplayArguments {
   ReplayOptions replay;
 };
 
-constexpr const char* kExamples =
+constexpr const char* kReplayExamples =
     "examples:\n"
     "  foreframe replay lysozyme.h5:/entry/data/data --rate \"133 Hz\"\n"
     "  foreframe replay sim:jungfrau-4m,seed=7 --frames 2000 --rate max --preload\n"
@@ -83,7 +83,7 @@ void declare(CLI::App& app, ReplayArguments& arguments) {
   app.add_flag("--preload", replay.preload, "read and compress all frames before the first is sent");
   app.add_flag("--json", arguments.json, "print the report as JSON on stdout");
   app.add_flag("--quiet", arguments.quiet, "no progress bar");
-  app.footer(kExamples);
+  app.footer(kReplayExamples);
 }
 
 Result<double> parse_rate(const std::string& text) {

@@ -14,7 +14,7 @@
 namespace ff::tools {
 namespace {
 
-constexpr const char* kExamples =
+constexpr const char* kWhyExamples =
     "Examples:\n"
     "  foreframe why 019a6b 1204             the frame's story: seen, window, groups, device, log offsets, "
     "file, seal\n"
@@ -50,7 +50,7 @@ int why_command(int argc, char** argv) {
   app.add_option("--store", arguments.store, "folder of the sink's store (store.path)")
       ->capture_default_str();
   app.add_flag("--json", arguments.json, "for programs; see docs/formats/ledger.md");
-  app.footer(kExamples);
+  app.footer(kWhyExamples);
   return parse_and_run(app, argc, argv, [&] { return run(arguments, frame); });
 }
 

@@ -19,7 +19,7 @@ using tests::Example;
 using tests::FrameStack;
 using tests::TestRandom;
 
-void check_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames frames) {
+void check_cell_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames frames) {
   FrameStack decoded(reader.shape(), frames.size());
   const auto status = decode_group(device, reader, block, decoded.mutable_views());
   INFO((status.ok() ? "" : status.error().message));
@@ -58,7 +58,7 @@ EncodePlan random_plan(TileState& state, const tests::ExampleGroup& group, const
 }
 
 // One window; writers and readers on both devices, and a pair that changes its device.
-void check_window(std::uint64_t seed) {
+void check_cell_window(std::uint64_t seed) {
   INFO("seed " << seed);
   const Example example = tests::make_example(seed);
   TestRandom random(seed ^ 0xce115);
@@ -74,9 +74,10 @@ void check_window(std::uint64_t seed) {
     const auto block = tests::forced_block(Device::reference, reference, plan, group.frames);
     REQUIRE(tests::forced_block(Device::cpu, cpu, plan, group.frames) == block);
     REQUIRE(tests::forced_block(turn, mixed, plan, group.frames) == block);
-    check_decodes(Device::reference, reference_reader, block, group.frames);
-    check_decodes(Device::cpu, cpu_reader, block, group.frames);
-    check_decodes(turn == Device::cpu ? Device::reference : Device::cpu, mixed_reader, block, group.frames);
+    check_cell_decodes(Device::reference, reference_reader, block, group.frames);
+    check_cell_decodes(Device::cpu, cpu_reader, block, group.frames);
+    check_cell_decodes(turn == Device::cpu ? Device::reference : Device::cpu, mixed_reader, block,
+                       group.frames);
     for (TileState* other : {&cpu, &mixed, &reference_reader, &cpu_reader, &mixed_reader})
       REQUIRE(tests::same_state(reference, *other));
   }
@@ -110,7 +111,7 @@ Coded coded(const FrameStack& frames) {
 
 TEST_CASE("any tile comes back exactly as cells, equal on every device and across a change of device",
           "[property][cells]") {
-  for (std::uint64_t seed = 1; seed <= 400; ++seed) check_window(seed);
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) check_cell_window(seed);
 }
 
 TEST_CASE("photon-starved frames are planned as cells and take hardly more than their entropy",
@@ -151,7 +152,7 @@ TEST_CASE("values from 3 up to the largest of the type, and sentinels, pass thro
     const auto block = tests::forced_block(Device::cpu, writer, plan, frames.views());
     for (const Device device : {Device::reference, Device::cpu}) {
       auto reader = *TileState::create(tile);
-      check_decodes(device, reader, block, frames.views());
+      check_cell_decodes(device, reader, block, frames.views());
     }
   }
 }

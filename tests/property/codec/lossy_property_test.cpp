@@ -74,7 +74,8 @@ void check_pixels(const Scene& scene, const LossBound& bound, const FrameStack& 
   REQUIRE(inexact == 0);
 }
 
-std::vector<std::byte> encode(Device device, TileState& state, const EncodePlan& plan, GroupFrames frames) {
+std::vector<std::byte> encode_lossy(Device device, TileState& state, const EncodePlan& plan,
+                                    GroupFrames frames) {
   std::vector<std::byte> block(encoded_size_bound(plan.tile, static_cast<std::uint32_t>(frames.size())));
   const auto bytes = encode_group(device, state, plan, frames, block);
   REQUIRE(bytes.ok());
@@ -109,8 +110,8 @@ bool check_scene(std::uint64_t seed, Profile profile) {
     const auto frames = std::span(views).subspan(first, count);
     auto plan = plan_group(reference, place_of(first, count), frames, options);
     REQUIRE(plan.ok());
-    const auto block = encode(Device::reference, reference, **plan, frames);
-    REQUIRE(encode(Device::cpu, cpu, **plan, frames) == block);
+    const auto block = encode_lossy(Device::reference, reference, **plan, frames);
+    REQUIRE(encode_lossy(Device::cpu, cpu, **plan, frames) == block);
     const auto info = inspect_block(block);
     REQUIRE(info.ok());
     lossy = lossy || !info->exact;
@@ -150,7 +151,7 @@ TEST_CASE("a bound that is withdrawn inside a window makes its next groups exact
   for (std::size_t t = 0; t < 2; ++t) {
     const auto frame = std::span(views).subspan(t, 1);
     const auto plan = plan_group(writer, place_of(t, 1), frame, options);
-    const auto block = encode(Device::cpu, writer, **plan, frame);
+    const auto block = encode_lossy(Device::cpu, writer, **plan, frame);
     CHECK(inspect_block(block)->exact == (t == 1));
     REQUIRE(decode_group(Device::cpu, reader, block, std::span(targets).subspan(t, 1)).ok());
     options.bound = {};
@@ -172,7 +173,7 @@ TEST_CASE("random damage to lossy blocks gives an error or the pixels of the und
     auto writer = *TileState::create(scene.tile), first_reader = *TileState::create(scene.tile);
     const auto views = scene.frames.views();
     const auto plan = plan_group(writer, place_of(0, views.size()), views, options);
-    const auto good = encode(Device::cpu, writer, **plan, views);
+    const auto good = encode_lossy(Device::cpu, writer, **plan, views);
     FrameStack wanted(scene.tile, views.size()), decoded(scene.tile, views.size());
     REQUIRE(decode_group(Device::cpu, first_reader, good, wanted.mutable_views()).ok());
     for (int round = 0; round < 60; ++round) {

@@ -19,7 +19,7 @@ using tests::Example;
 using tests::FrameStack;
 using tests::TestRandom;
 
-void check_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames frames) {
+void check_phase_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames frames) {
   FrameStack decoded(reader.shape(), frames.size());
   const auto status = decode_group(device, reader, block, decoded.mutable_views());
   INFO((status.ok() ? "" : status.error().message));
@@ -31,7 +31,7 @@ void check_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames
 }
 
 // One window under random plans; writers and readers on both devices, and a pair that changes its device.
-void check_window(std::uint64_t seed) {
+void check_phase_window(std::uint64_t seed) {
   INFO("seed " << seed);
   const Example example = tests::make_example(seed, 2);
   TestRandom random(seed ^ 0x5eed);
@@ -48,9 +48,10 @@ void check_window(std::uint64_t seed) {
     const auto block = tests::forced_block(Device::reference, reference, plan, group.frames);
     REQUIRE(tests::forced_block(Device::cpu, cpu, plan, group.frames) == block);
     REQUIRE(tests::forced_block(turn, mixed, plan, group.frames) == block);
-    check_decodes(Device::reference, reference_reader, block, group.frames);
-    check_decodes(Device::cpu, cpu_reader, block, group.frames);
-    check_decodes(turn == Device::cpu ? Device::reference : Device::cpu, mixed_reader, block, group.frames);
+    check_phase_decodes(Device::reference, reference_reader, block, group.frames);
+    check_phase_decodes(Device::cpu, cpu_reader, block, group.frames);
+    check_phase_decodes(turn == Device::cpu ? Device::reference : Device::cpu, mixed_reader, block,
+                        group.frames);
     for (TileState* other : {&cpu, &mixed, &reference_reader, &cpu_reader, &mixed_reader})
       REQUIRE(tests::same_state(reference, *other));
   }
@@ -60,7 +61,7 @@ void check_window(std::uint64_t seed) {
 
 TEST_CASE("any plan of the phases comes back exactly, equal on every device and across a change of device",
           "[property][phases]") {
-  for (std::uint64_t seed = 1; seed <= 400; ++seed) check_window(seed);
+  for (std::uint64_t seed = 1; seed <= 400; ++seed) check_phase_window(seed);
 }
 
 TEST_CASE("random damage to blocks of the phases gives an error or the exact pixels", "[property][phases]") {

@@ -108,7 +108,7 @@ EncodePlan phase_plan(TileState& state, const tests::ExampleGroup& group, TestRa
   return tests::random_phase_plan(state, group.place, group.frames, random, wishes);
 }
 
-void check_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames frames) {
+void check_wide_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames frames) {
   FrameStack decoded(reader.shape(), frames.size());
   const auto status = decode_group(device, reader, block, decoded.mutable_views());
   INFO((status.ok() ? "" : status.error().message));
@@ -119,7 +119,7 @@ void check_decodes(Device device, TileState& reader, ByteSpan block, GroupFrames
 }
 
 template <typename MakePlan>
-void check_window(std::uint64_t seed, std::uint32_t least_extent, MakePlan&& make_plan) {
+void check_wide_window(std::uint64_t seed, std::uint32_t least_extent, MakePlan&& make_plan) {
   INFO("seed " << seed);
   const Example example = make_wide_example(seed, least_extent);
   TestRandom random(seed ^ 0x32b175);
@@ -131,8 +131,8 @@ void check_window(std::uint64_t seed, std::uint32_t least_extent, MakePlan&& mak
     const auto block = tests::forced_block(Device::reference, reference, plan, group.frames);
     REQUIRE(reference.body().predictor->setup.levels.level_bits == 8 * dtype_bytes(example.tile.dtype));
     REQUIRE(tests::forced_block(Device::cpu, cpu, plan, group.frames) == block);
-    check_decodes(Device::reference, reference_reader, block, group.frames);
-    check_decodes(Device::cpu, cpu_reader, block, group.frames);
+    check_wide_decodes(Device::reference, reference_reader, block, group.frames);
+    check_wide_decodes(Device::cpu, cpu_reader, block, group.frames);
     for (TileState* other : {&cpu, &reference_reader, &cpu_reader})
       REQUIRE(tests::same_state(reference, *other));
   }
@@ -144,11 +144,11 @@ TEST_CASE(
     "levels as wide as their pixels under any plan of the model smooth come back exactly, equal on every "
     "device",
     "[property][wide]") {
-  for (std::uint64_t seed = 1; seed <= 300; ++seed) check_window(seed, 1, smooth_plan);
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) check_wide_window(seed, 1, smooth_plan);
 }
 
 TEST_CASE(
     "levels as wide as their pixels under any plan of the phases come back exactly, equal on every device",
     "[property][wide]") {
-  for (std::uint64_t seed = 1001; seed <= 1300; ++seed) check_window(seed, 2, phase_plan);
+  for (std::uint64_t seed = 1001; seed <= 1300; ++seed) check_wide_window(seed, 2, phase_plan);
 }

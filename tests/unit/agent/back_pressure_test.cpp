@@ -15,18 +15,18 @@ using foreframe::wire::VETOED;
 
 namespace {
 
-constexpr std::uint32_t kSide = 64;
+constexpr std::uint32_t kFrameSide = 64;
 constexpr std::uint64_t kSpoolBytes = 1 << 20;
 
 /// Noise that does not shrink: 8 KiB a frame.
 std::vector<std::byte> noise(std::uint64_t frame) {
-  std::vector<std::uint16_t> pixels(kSide * kSide);
+  std::vector<std::uint16_t> pixels(kFrameSide * kFrameSide);
   std::uint32_t state = static_cast<std::uint32_t>(frame) * 2654435761u + 12345;
   for (auto& pixel : pixels) {
     state = state * 1664525u + 1013904223u;
     pixel = static_cast<std::uint16_t>(state >> 16) % 65000;
   }
-  return image_message(7, frame, kSide, kSide, pixels);
+  return image_message(7, frame, kFrameSide, kFrameSide, pixels);
 }
 
 bool wait_until(const std::function<bool()>& done) {
@@ -88,7 +88,7 @@ TEST_CASE(
     "veto keeps the frames of its rule while the spool is nearly full, and all of them before and after",
     "[agent][pressure]") {
   PressureBench bench({OnFull::veto, {1, 5}, {}, false});
-  bench.send(start_of(7, 400, kSide, kSide));
+  bench.send(start_of(7, 400, kFrameSide, kFrameSide));
   bench.send_frames(0, kNearlyFull);
   REQUIRE(wait_until([&] { return bench.pressure.active(); }));
   bench.send_frames(kNearlyFull, kNearlyFull + 20);
@@ -110,7 +110,7 @@ TEST_CASE(
 TEST_CASE("degrade codes later windows within the declared bound, and exactly again when there is room",
           "[agent][pressure]") {
   PressureBench bench({OnFull::degrade, {}, {}, false});
-  bench.send(start_of(7, 400, kSide, kSide));
+  bench.send(start_of(7, 400, kFrameSide, kFrameSide));
   bench.send_frames(0, 116);
   REQUIRE(wait_until([&] { return bench.pressure.active(); }));
   bench.send_frames(116, 120);
@@ -132,7 +132,7 @@ TEST_CASE("stop runs the site's program once, without a shell, and then blocks",
   TempDir folder;
   const std::string mark = (folder.path() / "a file; with $(odd) words").string();
   PressureBench bench({OnFull::stop, {}, {"touch", mark}, false});
-  bench.send(start_of(7, 400, kSide, kSide));
+  bench.send(start_of(7, 400, kFrameSide, kFrameSide));
   bench.send_frames(0, kNearlyFull);
   REQUIRE(wait_until([&] { return std::filesystem::exists(mark); }));
   CHECK(bench.metrics.stop_hooks.value() == 1);
@@ -142,7 +142,7 @@ TEST_CASE("stop runs the site's program once, without a shell, and then blocks",
 
 TEST_CASE("an agent that only observes vetoes nothing", "[agent][pressure]") {
   PressureBench bench({OnFull::veto, {1, 5}, {}, true});
-  bench.send(start_of(7, 400, kSide, kSide));
+  bench.send(start_of(7, 400, kFrameSide, kFrameSide));
   bench.send_frames(0, kNearlyFull);
   REQUIRE(wait_until([&] { return bench.pressure.active(); }));
   bench.send_frames(kNearlyFull, kNearlyFull + 4);
@@ -155,7 +155,7 @@ TEST_CASE("a full spool is told in readiness with what it waits for, until there
           "[agent][pressure]") {
   PressureBench bench({}, 256 << 10);
   bench.waits.unreceipted.store(7);
-  bench.send(start_of(7, 400, kSide, kSide));
+  bench.send(start_of(7, 400, kFrameSide, kFrameSide));
   bench.send_frames(0, 40);
   REQUIRE(wait_until([&] { return bench.health.troubles().find("spool") != std::string::npos; }));
   CHECK(bench.health.troubles().find("7 windows wait for receipts") != std::string::npos);

@@ -8,7 +8,7 @@
 namespace ff::collector {
 namespace {
 
-struct Fixture {
+struct AdmissionFixture {
   service::Metrics registry{"collector"};
   CollectorMetrics metrics{registry};
   Admission admission{4, metrics};
@@ -21,7 +21,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("blocks go to the blocks topic by window, series records to the series topic by key", "[admit]") {
-  Fixture f;
+  AdmissionFixture f;
   const auto block = f.admit(block_header("agent-1", 5, 2, 7));
   REQUIRE(block.ok());
   CHECK(block->topic == transport::Topic::blocks);
@@ -34,7 +34,7 @@ TEST_CASE("blocks go to the blocks topic by window, series records to the series
 }
 
 TEST_CASE("the partition count fixed in the series holds, unless the log has fewer", "[admit]") {
-  Fixture f;
+  AdmissionFixture f;
   auto header = block_header("agent-1", 5, 1, 7);
   header.set_partition_count(2);
   CHECK(f.admit(header)->partition == 1);
@@ -43,7 +43,7 @@ TEST_CASE("the partition count fixed in the series holds, unless the log has few
 }
 
 TEST_CASE("garbage, a damaged header and a wrong identity are refused", "[admit]") {
-  Fixture f;
+  AdmissionFixture f;
   const auto header = block_header("agent-1", 5, 1, 0);
   CHECK_FALSE(
       f.admission.admit("agent-1", id_of(header), Payload::copy(as_bytes("no envelope at all"))).ok());
@@ -62,7 +62,7 @@ TEST_CASE("garbage, a damaged header and a wrong identity are refused", "[admit]
 }
 
 TEST_CASE("a lower epoch is refused from another agent and taken from the same one", "[admit]") {
-  Fixture f;
+  AdmissionFixture f;
   REQUIRE(f.admit(block_header("agent-1", 100, 1, 0)).ok());
   CHECK(f.admit(block_header("agent-1", 90, 1, 0)).ok());  // its spool still held an earlier run
   const auto zombie = f.admit(block_header("agent-2", 99, 1, 0), "agent-2");
@@ -74,7 +74,7 @@ TEST_CASE("a lower epoch is refused from another agent and taken from the same o
 }
 
 TEST_CASE("gaps and duplicates are counted per agent, stream and epoch", "[admit]") {
-  Fixture f;
+  AdmissionFixture f;
   foreframe::wire::Hello hello;
   hello.set_agent("agent-1");
   auto& position = *hello.add_positions();

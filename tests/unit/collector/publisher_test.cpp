@@ -39,14 +39,14 @@ class ScriptedLog final : public transport::LogWriter {
   std::deque<Delivered> reports_;
 };
 
-struct Fixture {
+struct PublisherFixture {
   service::Metrics registry{"collector"};
   CollectorMetrics metrics{registry};
   ScriptedLog log;
   Publisher publisher{log, metrics};
   std::vector<std::uint64_t> published, refused;
 
-  Fixture() {
+  PublisherFixture() {
     publisher.on_published = [this](const auto&, const auto& id) { published.push_back(id.sequence()); };
     publisher.on_refused = [this](const auto&, const auto& id, const Error&) {
       refused.push_back(id.sequence());
@@ -62,7 +62,7 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("a record is acknowledged by its delivery report and not before", "[publish]") {
-  Fixture f;
+  PublisherFixture f;
   f.publish(1);
   CHECK(f.published.empty());
   CHECK(f.publisher.outstanding() == 1);
@@ -73,7 +73,7 @@ TEST_CASE("a record is acknowledged by its delivery report and not before", "[pu
 
 TEST_CASE("a log that takes nothing blocks, keeps every record, and goes on in order", "[publish]") {
   for (const Errc why : {Errc::queue_full, Errc::disk_full, Errc::io_error}) {
-    Fixture f;
+    PublisherFixture f;
     f.log.refuse_with = Error{why, "not now"};
     for (std::uint64_t n = 1; n <= 3; ++n) f.publish(n);
     f.publisher.poll(milliseconds(0));
@@ -90,7 +90,7 @@ TEST_CASE("a log that takes nothing blocks, keeps every record, and goes on in o
 }
 
 TEST_CASE("a failed delivery is produced again and never acknowledged in between", "[publish]") {
-  Fixture f;
+  PublisherFixture f;
   f.log.fail_with = Error{Errc::timed_out, "no report"};
   f.publish(1);
   f.publisher.poll(milliseconds(0));
@@ -105,7 +105,7 @@ TEST_CASE("a failed delivery is produced again and never acknowledged in between
 }
 
 TEST_CASE("a record that the log will never take is refused to its agent", "[publish]") {
-  Fixture f;
+  PublisherFixture f;
   f.log.refuse_with = Error{Errc::too_large, "2 GiB"};
   f.publish(1);
   f.log.refuse_with.reset();

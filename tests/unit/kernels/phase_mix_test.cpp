@@ -15,20 +15,20 @@ using namespace ff;
 using namespace ff::kernels;
 using tests::FrameStack;
 
-constexpr FrameShape kTile{Dtype::u16, 17, 22};
+constexpr FrameShape kMixTile{Dtype::u16, 17, 22};
 constexpr PhaseSetup kSetup{2, 1, true};
 
 FrameMix nothing_known() { return FrameMix(plane_count(kSetup.later_levels)); }
 
 std::vector<std::byte> written(const std::vector<FrameMix>& mixes, bool anew, const FrameMix& last) {
   BitWriter out;
-  write_frame_mixes(mixes, kTile.rows, kTile.cols, kSetup, anew, last, out);
+  write_frame_mixes(mixes, kMixTile.rows, kMixTile.cols, kSetup, anew, last, out);
   return {out.bytes().begin(), out.bytes().end()};
 }
 
 Result<std::vector<FrameMix>> parsed(ByteSpan bits, std::size_t frames, bool anew, const FrameMix& last) {
   BitReader in(bits);
-  auto mixes = parse_frame_mixes(in, frames, kTile.rows, kTile.cols, kSetup, anew, last);
+  auto mixes = parse_frame_mixes(in, frames, kMixTile.rows, kMixTile.cols, kSetup, anew, last);
   if (mixes.ok() && !in.ended_cleanly()) return fail(Errc::malformed, "bits left");
   return mixes;
 }
@@ -43,12 +43,12 @@ EncodePlan first_plan(const TileState& state, const FrameStack& frames, std::uin
 
 // A sound block, to be damaged section by section.
 struct Sound {
-  FrameStack frames = tests::counting_frames(kTile, 2, 64, 512, 3);
+  FrameStack frames = tests::counting_frames(kMixTile, 2, 64, 512, 3);
   EncodePlan plan;
   std::vector<std::byte> block;
 
   Sound() {
-    auto state = *TileState::create(kTile);
+    auto state = *TileState::create(kMixTile);
     plan = first_plan(state, frames, 12);
     block = tests::forced_block(Device::reference, state, plan, frames.views());
   }
@@ -58,8 +58,8 @@ struct Sound {
     const auto damaged = tests::with_sections(block, sections);
     Error error;
     for (const Device device : {Device::cpu, Device::reference}) {
-      auto state = *TileState::create(kTile);
-      FrameStack decoded(kTile, 2);
+      auto state = *TileState::create(kMixTile);
+      FrameStack decoded(kMixTile, 2);
       const auto status = decode_group(device, state, damaged, decoded.mutable_views());
       REQUIRE_FALSE(status.ok());
       error = status.error();
@@ -83,8 +83,8 @@ bool says(const Error& error, std::string_view words) {
 }  // namespace
 
 TEST_CASE("weights come back as they were sent, and held ones are the plane's last", "[phases]") {
-  const FrameStack frames = tests::counting_frames(kTile, 2, 64, 512, 1);
-  const auto state = *TileState::create(kTile);
+  const FrameStack frames = tests::counting_frames(kMixTile, 2, 64, 512, 1);
+  const auto state = *TileState::create(kMixTile);
   for (std::uint64_t seed = 1; seed <= 100; ++seed) {
     FrameMix last = nothing_known();
     for (const bool anew : {true, false}) {
@@ -168,9 +168,9 @@ TEST_CASE("weights and model belong together", "[phases]") {
 }
 
 TEST_CASE("a group of the phases follows only the block it was coded after", "[phases]") {
-  const FrameStack frames = tests::counting_frames(kTile, 4, 64, 512, 5);
+  const FrameStack frames = tests::counting_frames(kMixTile, 4, 64, 512, 5);
   const auto views = frames.views();
-  auto writer = *TileState::create(kTile), reader = *TileState::create(kTile);
+  auto writer = *TileState::create(kMixTile), reader = *TileState::create(kMixTile);
   tests::TestRandom random(6);
   tests::PhaseWishes wishes;
   wishes.hold = true;
@@ -181,7 +181,7 @@ TEST_CASE("a group of the phases follows only the block it was coded after", "[p
     const auto plan = tests::random_phase_plan(writer, place, group, random, wishes);
     blocks.push_back(tests::forced_block(Device::cpu, writer, plan, group));
   }
-  FrameStack decoded(kTile, 2);
+  FrameStack decoded(kMixTile, 2);
   CHECK(decode_group(Device::cpu, reader, blocks[1], decoded.mutable_views()).error().code ==
         Errc::state_mismatch);
   REQUIRE(decode_group(Device::cpu, reader, blocks[0], decoded.mutable_views()).ok());

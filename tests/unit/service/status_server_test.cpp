@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-struct Fixture {
+struct ServerFixture {
   Metrics metrics{"agent"};
   Health health{50ms};
   std::unique_ptr<StatusServer> server = StatusServer::start("127.0.0.1:0", metrics, health).value();
@@ -23,13 +23,13 @@ struct Fixture {
 }  // namespace
 
 TEST_CASE("a free loopback port is chosen and named", "[status]") {
-  Fixture f;
+  ServerFixture f;
   CHECK(f.server->address().find("127.0.0.1:") == 0);
   CHECK(f.server->address() != "127.0.0.1:0");
 }
 
 TEST_CASE("/metrics shows the counters as they are now", "[status]") {
-  Fixture f;
+  ServerFixture f;
   Counter counter = f.metrics.counter("frames_total", "Frames.");
   counter.add(7);
   const auto answer = f.client.Get("/metrics");
@@ -40,7 +40,7 @@ TEST_CASE("/metrics shows the counters as they are now", "[status]") {
 }
 
 TEST_CASE("/healthz turns to 503 when the main loop stands, and back when it moves", "[status]") {
-  Fixture f;
+  ServerFixture f;
   f.health.progress();
   CHECK(f.health.alive());
   while (f.health.alive()) std::this_thread::yield();
@@ -71,7 +71,7 @@ TEST_CASE("/readyz names every trouble until it is cleared", "[status]") {
 }
 
 TEST_CASE("a daemon's own pages are served as JSON; unknown paths list what there is", "[status]") {
-  Fixture f;
+  ServerFixture f;
   f.server->page("/api/series", [] { return std::string(R"({"series":[]})"); });
   const auto page = f.client.Get("/api/series");
   CHECK(page->body == R"({"series":[]})");
@@ -83,13 +83,13 @@ TEST_CASE("a daemon's own pages are served as JSON; unknown paths list what ther
 }
 
 TEST_CASE("nothing can be written through the status port", "[status]") {
-  Fixture f;
+  ServerFixture f;
   CHECK(f.client.Post("/metrics", "x=1", "text/plain")->status == 404);
   CHECK(f.client.Delete("/metrics")->status == 404);
 }
 
 TEST_CASE("a port in use is refused by name, not shared in silence", "[status]") {
-  Fixture f;
+  ServerFixture f;
   const auto second = StatusServer::start(f.server->address(), f.metrics, f.health);
   REQUIRE_FALSE(second.ok());
   CHECK(second.error().code == ff::Errc::io_error);

@@ -18,11 +18,6 @@ using namespace ff;
 using namespace ff::test;
 namespace pb = foreframe::wire;
 
-std::shared_ptr<FakeLog> log_of(const CodedSeries& series, const std::vector<CodedRecord>& records) {
-  auto log = std::make_shared<FakeLog>();
-  append_to(*log, series, records);
-  return log;
-}
 std::shared_ptr<FakeLog> log_of(const CodedSeries& series) { return log_of(series, series.records); }
 
 std::filesystem::path master_of(const CodedSeries& series, const std::filesystem::path& store) {

@@ -48,12 +48,6 @@ Heard hear(const FakeLog& log) {
   return heard;
 }
 
-std::shared_ptr<FakeLog> log_of(const CodedSeries& series, const std::vector<CodedRecord>& records) {
-  auto log = std::make_shared<FakeLog>();
-  append_to(*log, series, records);
-  return log;
-}
-
 std::vector<CodedRecord> records_of(const CodedSeries& series, std::uint64_t window) {
   std::vector<CodedRecord> found;
   for (const CodedRecord& r : series.records)

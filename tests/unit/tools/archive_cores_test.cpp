@@ -20,23 +20,8 @@ using namespace ff::tools;
 
 namespace {
 
-ArchiveEncodeReport encode(FrameReader& reader, const std::string& path,
-                           const ArchiveEncodeOptions& options) {
-  const auto report = encode_archive(reader, path, options, [](std::uint64_t) {});
-  INFO((report.ok() ? std::string() : report.error().message));
-  REQUIRE(report.ok());
-  return *report;
-}
-
 std::unique_ptr<ArchiveRecording> open_archive(const std::string& path, const ArchiveDecodeOptions& options) {
   auto opened = ArchiveRecording::open(path, options);
-  INFO((opened.ok() ? std::string() : opened.error().message));
-  REQUIRE(opened.ok());
-  return std::move(*opened);
-}
-
-FrameReaderPtr simulated(const std::string& source) {
-  auto opened = open_recording(source);
   INFO((opened.ok() ? std::string() : opened.error().message));
   REQUIRE(opened.ok());
   return std::move(*opened);

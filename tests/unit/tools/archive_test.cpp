@@ -14,24 +14,11 @@ using namespace ff::tools;
 
 namespace {
 
-ArchiveEncodeReport encode(FrameReader& reader, const std::string& path,
-                           const ArchiveEncodeOptions& options) {
-  const auto report = encode_archive(reader, path, options, [](std::uint64_t) {});
-  INFO((report.ok() ? std::string() : report.error().message));
-  REQUIRE(report.ok());
-  return *report;
-}
-
-std::unique_ptr<ArchiveRecording> open_archive(const std::string& path, ArchiveDecodeOptions options = {}) {
+std::unique_ptr<ArchiveRecording> open_by_reference(const std::string& path,
+                                                    ArchiveDecodeOptions options = {}) {
   options.device = kernels::Device::reference;
   auto opened = ArchiveRecording::open(path, options);
   INFO((opened.ok() ? std::string() : opened.error().message));
-  REQUIRE(opened.ok());
-  return std::move(*opened);
-}
-
-FrameReaderPtr simulated(const std::string& source) {
-  auto opened = open_recording(source);
   REQUIRE(opened.ok());
   return std::move(*opened);
 }
@@ -59,7 +46,7 @@ TEST_CASE("a recording decodes from its archive bit for bit, whatever its shape"
   const ArchiveEncodeReport report = encode(*reader, path, options);
   CHECK(report.raw_bytes == reader->info().frames * reader->info().shape.bytes());
   CHECK(report.file_bytes == std::filesystem::file_size(path));
-  const auto archive = open_archive(path);
+  const auto archive = open_by_reference(path);
   CHECK(archive->info().sentinels == reader->info().sentinels);
   CHECK(archive->info().pixel_mask == reader->info().pixel_mask);
   const Frames decoded = read_all(*archive);
@@ -82,7 +69,7 @@ TEST_CASE("real recordings decode from their archives bit for bit", "[archive]")
     options.force = true;
     const ArchiveEncodeReport report = encode(*reader, path, options);
     CHECK(report.file_bytes < report.raw_bytes);
-    const auto archive = open_archive(path);
+    const auto archive = open_by_reference(path);
     std::vector<std::byte> expected(reader->info().shape.bytes()), decoded(expected.size());
     for (std::uint64_t i = 0; i < reader->info().frames; ++i) {
       REQUIRE(reader->read(i, expected).ok());
@@ -112,7 +99,7 @@ TEST_CASE("an archive is a recording: it converts, and is encoded anew", "[archi
   encode(*reader, path, {});
   CHECK(read_all(*simulated(path)) == read_all(*reader));
   CHECK(run(&encode_command, {"encode", path, "-o", again, "--window", "5", "--threads", "2"}) == kExitDone);
-  CHECK(read_all(*open_archive(again)) == read_all(*reader));
+  CHECK(read_all(*open_by_reference(again)) == read_all(*reader));
   CHECK(run(&convert_command, {"convert", again, "-o", h5, "--threads", "3"}) == kExitDone);
   CHECK(run(&convert_command, {"convert", again, "-o", h5_alone, "--threads", "1"}) == kExitDone);
   CHECK(read_all(*simulated(h5)) == read_all(*reader));
@@ -166,7 +153,7 @@ TEST_CASE("an archive whose index was cut off is still found record by record", 
   const auto archive = ArchiveReader::open(path);
   REQUIRE(archive.ok());
   CHECK_FALSE(archive->has_index());
-  CHECK(read_all(*open_archive(path)) == read_all(*reader));
+  CHECK(read_all(*open_by_reference(path)) == read_all(*reader));
 }
 
 TEST_CASE("the commands' exit codes are those of --help", "[archive]") {

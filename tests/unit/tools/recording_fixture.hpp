@@ -12,6 +12,7 @@
 #include <catch2/catch.hpp>
 
 #include "tests/support/temp_dir.hpp"
+#include "tools/archive/archive_encode.hpp"
 #include "tools/recording/recording_writer.hpp"
 #include "tools/simulator/seeded_random.hpp"
 
@@ -53,6 +54,23 @@ inline Frames read_all(FrameReader& reader) {
     REQUIRE(read.ok());
   }
   return frames;
+}
+
+/// A recording that is there: a simulation ("sim:...") or a file.
+inline FrameReaderPtr simulated(const std::string& source) {
+  auto opened = open_recording(source);
+  INFO((opened.ok() ? std::string() : opened.error().message));
+  REQUIRE(opened.ok());
+  return std::move(*opened);
+}
+
+/// Writes all of `reader` as the archive `path`.
+inline ArchiveEncodeReport encode(FrameReader& reader, const std::string& path,
+                                  const ArchiveEncodeOptions& options) {
+  const auto report = encode_archive(reader, path, options, [](std::uint64_t) {});
+  INFO((report.ok() ? std::string() : report.error().message));
+  REQUIRE(report.ok());
+  return *report;
 }
 
 /// The JSON files of the real recordings: FF_DATA_DIR, or shared/data beside the repository.

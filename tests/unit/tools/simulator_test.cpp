@@ -11,13 +11,6 @@ using namespace ff::tools;
 
 namespace {
 
-FrameReaderPtr simulated(const std::string& source) {
-  auto opened = open_recording(source);
-  INFO((opened.ok() ? std::string() : opened.error().message));
-  REQUIRE(opened.ok());
-  return std::move(*opened);
-}
-
 std::vector<std::uint16_t> frame_of(FrameReader& reader, std::uint64_t index) {
   std::vector<std::uint16_t> frame(reader.info().shape.pixels());
   REQUIRE(reader.read(index, std::as_writable_bytes(std::span(frame))).ok());
