@@ -144,7 +144,7 @@ class Site(PathRunner):
     # ------------------------------------------------------------ processes by name, the broker included
 
     def data_files(self) -> set[Path]:
-        return set(self.store.rglob("*.h5"))
+        return {path for path in self.store.rglob("*.h5") if not path.name.endswith("_master.h5")}
 
     def place(self, name: str) -> Place:
         return self.places.get(name, Place())

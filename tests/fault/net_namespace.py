@@ -85,7 +85,8 @@ class VethWire:
         self.ends[1].run("ip", "link", "set", self.name, "down")
 
     def freeze(self) -> None:
-        """Every packet is lost and nobody is told: connections are left half open."""
+        """Every packet is lost and nobody is told: connections are left half open. Lost where it arrives: a sender
+        whose own device drops a packet is told."""
         self._drop("1,6 0 0 2")
 
     def slow(self, bits_per_s: int, loss: float = 0.02) -> None:
@@ -99,7 +100,7 @@ class VethWire:
     def _drop(self, bytecode: str) -> None:
         for end in self.ends:
             end.run("tc", "qdisc", "add", "dev", self.name, "clsact")
-            end.run("tc", "filter", "add", "dev", self.name, "egress", "bpf", "direct-action", "bytecode", bytecode)
+            end.run("tc", "filter", "add", "dev", self.name, "ingress", "bpf", "direct-action", "bytecode", bytecode)
 
     def heal(self) -> None:
         for end in self.ends:
@@ -110,7 +111,8 @@ class VethWire:
             end.run("ip", "link", "set", self.name, "up")
 
     def close(self) -> None:
-        pass  # it goes with its namespaces
+        """Takes it away at once; else it goes with its namespaces, for which the kernel takes its time."""
+        self.ends[0].run("ip", "link", "delete", self.name)
 
 
 def allowed() -> bool:
