@@ -51,7 +51,8 @@ new data file is in the store.
 {rows(["cell", "log", "network", "what was done", "frames sent", "stored", "lost", "well again", ""], lines)}
 
 A killed agent loses what ZeroMQ had received for it and what was on the wire: *receive* is the detector's side of the socket. Everything it had taken is in
-its pool or spool and is stored.
+its pool or spool and is stored. Between detector and agent TCP alone notices an outage, and tries again after as long a pause as the outage lasted: hence the
+time that the agent's cut and silent links take.
 """
 
 
