@@ -29,6 +29,15 @@ Result<SpoolReaders> SpoolReaders::open(const std::filesystem::path& folder) {
   return readers;
 }
 
+foreframe::wire::RecordId SendStage::id_of(const Identity& identity) {
+  foreframe::wire::RecordId id;
+  id.set_detector(std::get<0>(identity));
+  id.set_stream(std::get<1>(identity));
+  id.set_epoch(std::get<2>(identity));
+  id.set_sequence(std::get<3>(identity));
+  return id;
+}
+
 SendStage::SendStage(SendStageOptions options, SpoolReaders readers,
                      std::unique_ptr<transport::LinkSender> link, Quarantine quarantine,
                      std::atomic<std::uint32_t>& partition_count, SpoolWaits& waits, service::Health& health,
@@ -51,6 +60,7 @@ SendStage::SendStage(SendStageOptions options, SpoolReaders readers,
   link_->positions = [this] { return positions(); };
   link_->on_welcome = [this](const foreframe::wire::Welcome& welcome) { on_welcome(welcome); };
   link_->on_refused = [this](const foreframe::wire::Refuse& refusal) { on_refused(refusal); };
+  link_->on_missing = [this](const foreframe::wire::SequenceRange& range) { on_missing(range); };
   link_->on_news = [this](const foreframe::wire::ReceiptNews& news) { on_news(news); };
   link_->on_acknowledged = [this](const foreframe::wire::RecordId& id) {
     metrics_.records_acknowledged.add();
@@ -68,6 +78,7 @@ Status SendStage::run(const std::atomic<bool>& spool_closed, const std::atomic<s
       if (!one) break;
       sent = true;
     }
+    send_missing();
     release_held();
     if (keeper_)
       FF_TRY(look_after_receipts(sent));
@@ -187,14 +198,9 @@ SendStage::Sent SendStage::send_record(const transport::SegmentRecord& record, b
         {header.series_uid(), header.detector(), header.stream()}};  // one stream's news tell of all sinks
     unheard_ = heard_;
   }
-  foreframe::wire::RecordId id;
-  id.set_detector(envelope->header.detector());
-  id.set_stream(envelope->header.stream());
-  id.set_epoch(envelope->header.epoch());
-  id.set_sequence(envelope->header.sequence());
-  const Status sent = link_->send(id, record.value);
+  const Identity identity{header.detector(), header.stream(), header.epoch(), header.sequence()};
+  const Status sent = link_->send(id_of(identity), record.value);
   if (!sent.ok()) return Sent::not_now;  // credit or connection went away meanwhile
-  const Identity identity{id.detector(), id.stream(), id.epoch(), id.sequence()};
   offsets_[identity] = record.offset;
   under_way_[record.offset] = {identity, record.value, again};
   if (keeper_ && again) keeper_->budget().sent_again(record.value.size(), monotonic_now_ns());
@@ -232,6 +238,29 @@ void SendStage::read_again_from_cursor() {
   expected_ = spool_->committed();
 }
 
+/// Sent, jumped over, and not acknowledged: only what is under way is still ours to send for the collector's gap. What
+/// was acknowledged elsewhere, quarantined, or waits for its turn or for a sink is left.
+void SendStage::on_missing(const foreframe::wire::SequenceRange& range) {
+  const Identity first{range.detector(), range.stream(), range.epoch(), range.first_sequence()};
+  for (auto found = offsets_.lower_bound(first); found != offsets_.end(); ++found) {
+    const auto& [detector, stream, epoch, sequence] = found->first;
+    const bool inside = detector == range.detector() && stream == range.stream() && epoch == range.epoch() &&
+                        sequence - range.first_sequence() < range.count();
+    if (!inside) return;
+    missing_.insert(found->second);
+  }
+}
+
+void SendStage::send_missing() {
+  while (!missing_.empty() && link_->connected()) {
+    const auto found = under_way_.find(*missing_.begin());
+    missing_.erase(missing_.begin());
+    if (found == under_way_.end()) continue;
+    if (!link_->send(id_of(found->second.identity), found->second.envelope).ok()) return;
+    metrics_.records_resent.add();
+  }
+}
+
 void SendStage::on_news(const foreframe::wire::ReceiptNews& news) {
   for (const auto& ability : news.abilities()) {
     abilities_.note(ability, monotonic_now_ns());
@@ -251,6 +280,7 @@ void SendStage::on_welcome(const foreframe::wire::Welcome& welcome) {
         keeper_->lost_on_the_way(sent->header);
   under_way_.clear();
   offsets_.clear();
+  missing_.clear();
   again_.reset();
   held_.forget();
   read_again_from_cursor();

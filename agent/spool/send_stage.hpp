@@ -66,6 +66,9 @@ class SendStage {
     bool again = false;
   };
 
+  [[nodiscard]] static foreframe::wire::RecordId id_of(const Identity& identity);
+  void on_missing(const foreframe::wire::SequenceRange& range);
+  void send_missing();
   void on_news(const foreframe::wire::ReceiptNews& news);
   void on_welcome(const foreframe::wire::Welcome& welcome);
   void on_refused(const foreframe::wire::Refuse& refusal);
@@ -95,6 +98,7 @@ class SendStage {
   std::map<std::uint64_t, UnderWay> under_way_;  ///< by spool offset
   std::map<Identity, std::uint64_t> offsets_;    ///< of what is under way
   std::set<std::uint64_t> done_;                 ///< beyond cursor_
+  std::set<std::uint64_t> missing_;              ///< under way, and asked for by the collector
   std::uint64_t cursor_ = 0, committed_ = 0;
   std::uint64_t expected_ = 0;                   ///< offset of the record that should be read next
   std::map<std::uint64_t, std::uint64_t> gaps_;  ///< beyond cursor_: first and end of what can't be read

@@ -31,6 +31,15 @@ void ReplayPlanner::never_seen(const StreamKey& key, const std::string& detector
   stream.never_seen_reason = reason;
 }
 
+void ReplayPlanner::missing_records(const StreamKey& key, const std::string& detector, bool start, bool end) {
+  if (!start && !end && !streams_.contains(key)) return;
+  Stream& stream = streams_[key];
+  stream.detector = detector;
+  stream.start_missing = start;
+  stream.end_missing = end;
+  if (!start && !end) stream.records = {};
+}
+
 void ReplayPlanner::forget(const Uuid& series) {
   std::erase_if(streams_, [&](const auto& entry) { return entry.first.series == series; });
 }
@@ -38,8 +47,8 @@ void ReplayPlanner::forget(const Uuid& series) {
 bool ReplayPlanner::misses(const Uuid& series) const {
   return std::ranges::any_of(streams_, [&](const auto& entry) {
     const auto& [key, stream] = entry;
-    return key.series == series &&
-           (!stream.windows.empty() || !reported_.gaps(key, stream.windows_expected, 1).empty());
+    return key.series == series && (!stream.windows.empty() || stream.start_missing || stream.end_missing ||
+                                    !reported_.gaps(key, stream.windows_expected, 1).empty());
   });
 }
 
@@ -85,11 +94,23 @@ void ReplayPlanner::ask_for_never_seen(const StreamKey& key, Stream& stream, std
                   .reason = stream.never_seen_reason});
 }
 
+void ReplayPlanner::ask_for_records(const StreamKey& key, Stream& stream, std::int64_t now_ns,
+                                    std::vector<ReplayAsk>& asks) const {
+  if ((!stream.start_missing && !stream.end_missing) || !take_due(stream.records, now_ns)) return;
+  asks.push_back({.stream = key,
+                  .detector = stream.detector,
+                  .windows = {},
+                  .series_start = stream.start_missing,
+                  .series_end = stream.end_missing,
+                  .reason = stream.start_missing ? "series start never came" : "series end never came"});
+}
+
 std::vector<ReplayAsk> ReplayPlanner::due(std::int64_t now_ns) {
   std::vector<ReplayAsk> asks;
   for (auto& [key, stream] : streams_) {
     ask_for_seen(key, stream, now_ns, asks);
     ask_for_never_seen(key, stream, now_ns, asks);
+    ask_for_records(key, stream, now_ns, asks);
   }
   return asks;
 }

@@ -38,6 +38,8 @@ class ReplayPlanner {
   /// Windows below `windows` that have no report should have come by now.
   void never_seen(const StreamKey& stream, const std::string& detector, std::uint64_t windows,
                   const std::string& reason);
+  /// Whether the stream's start and end records should have come by now and have not.
+  void missing_records(const StreamKey& stream, const std::string& detector, bool start, bool end);
   /// The series is closed: nothing of it is asked for any more.
   void forget(const Uuid& series);
 
@@ -61,11 +63,15 @@ class ReplayPlanner {
     std::uint64_t windows_expected = 0;       // 0: nothing is missed that was never seen
     std::string never_seen_reason;
     Schedule never_seen;
+    bool start_missing = false, end_missing = false;
+    Schedule records;
   };
 
   [[nodiscard]] bool take_due(Schedule& schedule, std::int64_t now_ns) const;
   void ask_for_seen(const StreamKey& key, Stream& stream, std::int64_t now_ns,
                     std::vector<ReplayAsk>& asks) const;
+  void ask_for_records(const StreamKey& key, Stream& stream, std::int64_t now_ns,
+                       std::vector<ReplayAsk>& asks) const;
   void ask_for_never_seen(const StreamKey& key, Stream& stream, std::int64_t now_ns,
                           std::vector<ReplayAsk>& asks) const;
 

@@ -118,7 +118,7 @@ class SeriesStore {
   using OpenFiles = std::map<FileKey, OpenFile>;
   struct OpenStream {
     std::uint32_t window_frames = 0;
-    bool ended = false;
+    bool started = false, ended = false;  // its records have come
     std::uint64_t windows_expected = 0, frames_expected = 0;
     std::uint32_t partition_count = 0, partition_base = 0;
   };
@@ -163,8 +163,9 @@ class SeriesStore {
   [[nodiscard]] Status settle_overtaken(const StreamKey& key, const OpenStream& stream);
 
   // series
-  void note_start(OpenSeries& series, const foreframe::wire::SeriesStart& start);
+  void note_start(OpenSeries& series, const wire::EnvelopeHeader& header);
   void plan_never_seen();
+  void plan_records(const Uuid& uid, const OpenSeries& series);
   void load_windows(OpenSeries& series, const StreamKey& stream, const std::vector<WindowFates>& windows);
   void note_end(OpenSeries& series, const wire::EnvelopeHeader& header);
   [[nodiscard]] std::string close_reason(const Uuid& uid, const OpenSeries& series) const;

@@ -43,7 +43,9 @@ Status SeriesStore::meet(const StreamRow& stream, const std::string& detector) {
   return {};
 }
 
-void SeriesStore::note_start(OpenSeries& series, const foreframe::wire::SeriesStart& start) {
+void SeriesStore::note_start(OpenSeries& series, const wire::EnvelopeHeader& header) {
+  const foreframe::wire::SeriesStart& start = header.series_start();
+  series.streams[header.stream()].started = true;
   series.announced.insert(start.streams().begin(), start.streams().end());
 }
 
@@ -81,7 +83,7 @@ Status SeriesStore::add(const SeriesRecord& record) {
   if (is_start) {
     FF_TRY(catalogue_->add_start(key, bytes, std::string(as_text(record.payload.bytes())),
                                  record.header.epoch()));
-    note_start(series, record.header.series_start());
+    note_start(series, record.header);
   } else {
     FF_TRY(catalogue_->add_end(key, bytes, record.header.epoch()));
     note_end(series, record.header);
@@ -140,6 +142,20 @@ void SeriesStore::plan_never_seen() {
         planner_.never_seen(
             {uid, stream}, series.detector, state.windows_expected,
             overtaken(uid, std::nullopt) ? "freed by the log before it was read" : "window never came");
+    plan_records(uid, series);
+  }
+}
+
+// A start is sent before all else. An end may be long in coming, unless the series' other streams have theirs.
+void SeriesStore::plan_records(const Uuid& uid, const OpenSeries& series) {
+  const bool idle = shared_.clock.now_ns() - series.last_activity_ns > options_.idle_timeout.count() / 2;
+  const bool over = std::ranges::any_of(series.streams, [](const auto& each) { return each.second.ended; });
+  std::set<std::uint32_t> streams = series.announced;
+  for (const auto& [stream, state] : series.streams) streams.insert(stream);
+  for (const std::uint32_t stream : streams) {
+    const auto known = series.streams.find(stream);
+    const OpenStream state = known == series.streams.end() ? OpenStream() : known->second;
+    planner_.missing_records({uid, stream}, series.detector, !state.started, !state.ended && (idle || over));
   }
 }
 

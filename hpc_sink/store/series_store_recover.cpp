@@ -122,7 +122,7 @@ Status SeriesStore::load_series(const SeriesRow& row) {
     series.streams[stream.key.stream].window_frames = stream.window_frames;
     wire::EnvelopeHeader header;
     if (!stream.start_header.empty() && header.ParseFromString(stream.start_header))
-      note_start(series, header.series_start());
+      note_start(series, header);
     if (!stream.end_header.empty() && header.ParseFromString(stream.end_header)) note_end(series, header);
     FF_ASSIGN(const std::vector<WindowFates> windows, catalogue_->windows(stream.key));
     load_windows(series, stream.key, windows);

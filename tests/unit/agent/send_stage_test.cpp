@@ -403,6 +403,42 @@ TEST_CASE("what a sink dead-letters is quarantined with its reason and freed", "
   CHECK_FALSE(std::filesystem::exists(folder.path() / "quarantine" / "eiger_s0_e5_3.envelope"));
 }
 
+TEST_CASE("what a collector says it misses is sent again, unless it was acknowledged", "[agent]") {
+  test::TempDir folder;
+  auto log = fill_spool(folder.path() / "spool", 10);
+  auto receiver = open_receiver("tcp://127.0.0.1:0");
+  Sender sender(folder.path(), receiver->address());
+  std::vector<std::uint64_t> sequences;
+  std::string peer;
+  const auto take = [&](transport::ReceivedEnvelope& record) {
+    sequences.push_back(record.id.sequence());
+    peer = record.peer;
+    if (record.id.sequence() != 4 && record.id.sequence() != 7) receiver->acknowledge(record.peer, record.id);
+  };
+  REQUIRE(receive_until(*receiver, take, [&] {
+    return sequences.size() == 10 && sender.metrics.records_acknowledged.value() >= 8;
+  }));
+  foreframe::wire::Missing missing;
+  auto& range = *missing.add_records();
+  range.set_detector("eiger");
+  range.set_epoch(5);
+  range.set_first_sequence(2);
+  range.set_count(4);  // 2 ... 5, of which 4 is not acknowledged
+  REQUIRE(receiver->send_missing(peer, missing));
+  REQUIRE(receive_until(*receiver, take, [&] { return sequences.size() >= 11; }));
+  CHECK(sequences.back() == 4);
+  const auto acknowledge_all = [&](transport::ReceivedEnvelope& record) {
+    sequences.push_back(record.id.sequence());
+  };
+  range.set_first_sequence(7);
+  range.set_count(UINT64_MAX);  // hostile, or of a collector that knows no better
+  REQUIRE(receiver->send_missing(peer, missing));
+  REQUIRE(receive_until(*receiver, acknowledge_all, [&] { return sequences.size() >= 12; }));
+  CHECK(sequences.back() == 7);
+  CHECK(sequences.size() == 12);
+  CHECK(sender.metrics.records_resent.value() == 2);
+}
+
 TEST_CASE("what was sent again and not acknowledged goes once more to the next collector, the whole window",
           "[agent][receipts]") {
   test::TempDir folder;

@@ -46,6 +46,26 @@ TEST_CASE("a missed window is asked for at once, then with pauses that double up
   CHECK(asked(planner, 1000).empty());
 }
 
+TEST_CASE("a start that is missed is asked for with the same pauses until it comes", "[sink][receipt]") {
+  DoneWindows reported;
+  ReplayPlanner planner({seconds(10), seconds(30)}, reported);
+  const StreamKey stream{Uuid::mint(), 1};
+  planner.missing_records(stream, "eiger", false, false);
+  CHECK_FALSE(planner.misses(stream.series));
+  planner.missing_records(stream, "eiger", true, false);
+  CHECK(planner.misses(stream.series));
+  auto asks = planner.due(0);
+  REQUIRE(asks.size() == 1);
+  CHECK(asks[0].series_start);
+  CHECK_FALSE(asks[0].series_end);
+  CHECK(wire::check_record_set(replay_line({"group", "sink"}, asks[0], 0).record.replay().records()).ok());
+  CHECK(planner.due(9 * kSecond).empty());
+  CHECK(planner.due(10 * kSecond).size() == 1);
+  planner.missing_records(stream, "eiger", false, false);
+  CHECK_FALSE(planner.misses(stream.series));
+  CHECK(planner.due(1000 * kSecond).empty());
+}
+
 TEST_CASE("windows that were never seen are the gaps below what the series' end says, however many",
           "[sink][receipt]") {
   DoneWindows reported;

@@ -60,6 +60,10 @@ std::vector<CodedRecord> records_of(const CodedSeries& series, std::uint64_t win
 // An agent that still has everything: it answers each request with the windows asked for.
 void answer_from(const std::shared_ptr<FakeLog>& log, const CodedSeries& series) {
   log->on_receipt_record = [log = log.get(), &series](const wire::ReceiptRecord& record) {
+    for (const CodedRecord& r : series.records)
+      if ((r.header.has_series_start() && record.replay().records().series_start()) ||
+          (r.header.has_series_end() && record.replay().records().series_end()))
+        append_to(*log, series, {r});
     for (const auto& range : record.replay().records().windows())
       for (std::uint64_t w = range.first(); w < range.first() + range.count(); ++w)
         append_to(*log, series, records_of(series, w));
@@ -260,6 +264,28 @@ TEST_CASE("windows of which nothing came are asked for when the series' end says
   CHECK(heard.reasons.at(2) == "window never came");
   CHECK(heard.windows.size() == 6);
   check_whole(series, store.path());
+}
+
+TEST_CASE("a start or an end of a series that did not come is asked for", "[sink][receipt]") {
+  for (const bool start : {true, false}) {
+    INFO((start ? "the start is missing" : "the end is missing"));
+    const CodedSeries series = make_coded_series({.frames = 24});
+    std::vector<CodedRecord> records = series.records;
+    std::erase_if(records, [&](const CodedRecord& r) {
+      return start ? r.header.has_series_start() : r.header.has_series_end();
+    });
+    const TemporaryFolder store;
+    const auto log = log_of(series, records);
+    answer_from(log, series);
+    REQUIRE(run_over(log, quick_config(store.path())).summary.ok());
+    const Heard heard = hear(*log);
+    CHECK(heard.requests >= 1);
+    CHECK(heard.asked.empty());  // no windows
+    CHECK(heard.starts >= 1);  // asked for twice where the answer is slow
+    CHECK(heard.ends >= 1);
+    CHECK(only_ledger(store.path()).series.close_reason == "complete");
+    check_whole(series, store.path());
+  }
 }
 
 TEST_CASE(
