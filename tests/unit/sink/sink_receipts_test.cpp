@@ -281,7 +281,7 @@ TEST_CASE("a start or an end of a series that did not come is asked for", "[sink
     const Heard heard = hear(*log);
     CHECK(heard.requests >= 1);
     CHECK(heard.asked.empty());  // no windows
-    CHECK(heard.starts >= 1);  // asked for twice where the answer is slow
+    CHECK(heard.starts >= 1);    // asked for twice where the answer is slow
     CHECK(heard.ends >= 1);
     CHECK(only_ledger(store.path()).series.close_reason == "complete");
     check_whole(series, store.path());
