@@ -129,7 +129,9 @@ void merge_row(const PhaseImage& image, std::uint32_t y, PhaseImage& below, std:
   const auto merge = [&](const std::array<PaddedPlane, kPhases>& from, PaddedPlane& ee) {
     const std::uint16_t* even = from[y % 2 == 0 ? 0 : 3].row(y / 2);  // ee, oe
     const std::uint16_t* odd = from[y % 2 == 0 ? 2 : 1].row(y / 2);   // eo, oo
-    for (std::uint32_t x = 0; x < ee.cols(); ++x) ee.row(to)[x] = (x % 2 == 0 ? even : odd)[x / 2];
+    std::uint16_t* const row = ee.row(to);
+    for (std::uint32_t x = 0; x < ee.cols(); x += 2) row[x] = even[x / 2];
+    for (std::uint32_t x = 1; x < ee.cols(); x += 2) row[x] = odd[x / 2];
     replicate_borders(ee, to);
   };
   merge(image.seen, below.seen[0]);
