@@ -14,8 +14,11 @@ namespace ff::transport {
 using namespace link_test;
 
 TEST_CASE("an agent asks about records and is told, in messages of bounded size", "[link]") {
-  const auto receiver = open_receiver();
-  const auto sender = open_sender({receiver->address()});
+  LinkReceiverOptions patient = receiver_options();
+  patient.agent_timeout =
+      std::chrono::seconds(10);  // both ends are one thread, and a sanitizer makes it slow
+  const auto receiver = open_receiver(patient);
+  const auto sender = open_sender({receiver->address()}, "agent-1", std::chrono::seconds(10));
   CHECK(sender->watch({stream_set(1)}).error().code == Errc::disconnected);
   turn(*sender, *receiver, [&] { return sender->connected(); });
 
@@ -53,8 +56,11 @@ TEST_CASE("an agent asks about records and is told, in messages of bounded size"
 }
 
 TEST_CASE("one receipt with more ranges than a message holds is told in pieces", "[link]") {
-  const auto receiver = open_receiver();
-  const auto sender = open_sender({receiver->address()});
+  LinkReceiverOptions patient = receiver_options();
+  patient.agent_timeout =
+      std::chrono::seconds(10);  // both ends are one thread, and a sanitizer makes it slow
+  const auto receiver = open_receiver(patient);
+  const auto sender = open_sender({receiver->address()}, "agent-1", std::chrono::seconds(10));
   PeerId peer;
   receiver->on_hello = [&](const PeerId& id, const wire::Hello&) { peer = id; };
   turn(*sender, *receiver, [&] { return sender->connected(); });
