@@ -64,10 +64,10 @@ inline Payload envelope_of(std::size_t bytes, std::uint64_t number = 0) {
   return Payload::own(std::move(value));
 }
 
-/// Turns both ends until `done`, 5 s at most.
+/// Turns both ends until `done`, 30 s at most: a sanitizer on a busy machine is slow.
 inline void turn(LinkSender& sender, LinkReceiver& receiver, const std::function<bool()>& done,
                  const std::function<void(const ReceivedEnvelope&)>& on_envelope = {}) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!done()) {
     REQUIRE(std::chrono::steady_clock::now() < deadline);
     sender.poll(milliseconds(1));
@@ -115,9 +115,9 @@ inline std::string record_message(std::uint64_t sequence) {
   return message.SerializeAsString();
 }
 
-/// Lets the receiver read until `done`, 5 s at most.
+/// Lets the receiver read until `done`, 30 s at most: a sanitizer on a busy machine is slow.
 inline void serve(LinkReceiver& receiver, const std::function<bool()>& done) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   while (!done()) {
     REQUIRE(std::chrono::steady_clock::now() < deadline);
     static_cast<void>(receiver.poll(milliseconds(5)));
