@@ -27,6 +27,7 @@
 #include <sstream>
 #include <thread>
 
+#include "agent/agent_options.hpp"
 #include "agent/ingest/pass_through.hpp"
 #include "agent/ingest/plain_source.hpp"
 #include "agent/ingest/series_ingest.hpp"
@@ -45,69 +46,9 @@ namespace {
 using namespace std::chrono_literals;
 using IngestQueue = BoundedQueue<IngestItem>;
 
-ZmqPullOptions pull_options(const AgentConfig& config) {
-  return {config.source_address, config.source_bind, config.source_queue, config.message_bytes_max, nullptr};
-}
-
-PassThroughOptions pass_through_options(const AgentConfig& config) {
-  return {pull_options(config),    config.passthrough_address, config.passthrough_socket == "pub",
-          config.passthrough_bind, config.passthrough_queue,   config.passthrough_on_stall == "wait",
-          config.observe()};
-}
-
 Result<std::unique_ptr<FrameSource>> open_source(const AgentConfig& config, const ZmqPullOptions& options) {
   if (config.source_format == "plain") return PlainSource::open(options);
   return StreamV2Source::open(options);
-}
-
-SeriesIngestOptions ingest_options(const AgentConfig& config) {
-  SeriesIngestOptions options;
-  options.source = config.source_format;
-  options.limits = config.limits();
-  options.first_stream = static_cast<std::uint32_t>(config.first_stream);
-  options.pool_frames = config.pool_frames;
-  options.frame_bytes_max = config.frame_bytes_max;
-  options.frame_jump_max = config.frame_jump_max;
-  options.sentinels = config.sentinels;
-  options.idle_timeout = config.idle_timeout;
-  options.end_grace = config.end_grace;
-  options.pool_wait_max = config.observe() ? std::chrono::nanoseconds(0) : config.pool_max_wait;
-  options.pool_make_max = config.pool_max_wait;
-  return options;
-}
-
-WindowStageOptions window_options(const AgentConfig& config, std::uint64_t epoch) {
-  WindowStageOptions options;
-  options.identity = {config.name,
-                      config.detector_name,
-                      epoch,
-                      0,
-                      static_cast<std::uint32_t>(config.origin_row),
-                      static_cast<std::uint32_t>(config.origin_col),
-                      static_cast<std::uint32_t>(config.detector_rows),
-                      static_cast<std::uint32_t>(config.detector_cols)};
-  options.windowing = parse_windowing(config.group_windowing).value();  // check() has read it
-  options.group_latency_ns = config.group_max_latency.count();
-  options.reorder_time_ns = config.reorder_time.count();
-  options.frames_beyond_max = config.frame_jump_max;
-  return options;
-}
-
-SendStageOptions send_options(const AgentConfig& config) {
-  SendStageOptions options;
-  options.wait_for_receipts = config.spool_free_on == "stored";
-  options.resend_share = parse_share(config.resend_share).value();  // check() has read it
-  options.receipts = {config.spool_destinations, config.receipt_timeout, kReceiptEntries};
-  return options;
-}
-
-BackPressureOptions pressure_options(const AgentConfig& config) {
-  BackPressureOptions options;  // check() has read the texts
-  options.on_full = parse_on_full(config.spool_on_full).value();
-  options.keep = parse_keep_rule(config.spool_veto_keep).value();
-  options.stop_hook = config.spool_stop_hook;
-  options.observe = config.observe();
-  return options;
 }
 
 /// Set-up, threads and tear-down of one run.
@@ -192,23 +133,12 @@ Status Pipeline::open() {
   const std::filesystem::path spool_folder = config_.spool_folder();
   std::error_code error;
   std::filesystem::create_directories(spool_folder, error);
-  transport::SegmentLogOptions log_options;
-  log_options.folder = spool_folder;
-  log_options.segment_bytes = config_.spool_segment_bytes;
-  log_options.log_bytes_max = config_.spool_bytes_max;
-  log_options.fsync_interval = config_.spool_fsync;
-  if (config_.spool_on_full == "spool") {
-    log_options.overflow_folder = config_.spool_overflow;
-    log_options.overflow_bytes_max = config_.spool_overflow_bytes_max;
-  }
-  FF_ASSIGN(auto log, transport::SegmentLog::open(log_options));
+  FF_ASSIGN(auto log, transport::SegmentLog::open(spool_options(config_)));
   FF_ASSIGN(SpoolReaders readers, SpoolReaders::open(spool_folder));
   // A cursor from the start on: without one, nothing that was acknowledged could ever be freed.
   FF_TRY(readers.sender->commit(readers.sender->committed()));
   const transport::SegmentLogStats held = log->stats();
-  transport::LinkSenderOptions link_options{config_.name, config_.collectors, config_.link_heartbeat,
-                                            config_.collector_timeout};
-  FF_ASSIGN(auto link, transport::LinkSender::open(link_options));
+  FF_ASSIGN(auto link, transport::LinkSender::open(link_options(config_)));
 
   const std::uint64_t state_and_queues = memory_bound(config_).total() - memory_bound(config_).pool_bytes;
   pool_ =
@@ -220,12 +150,7 @@ Status Pipeline::open() {
       send_options(config_), std::move(readers), std::move(link),
       Quarantine(std::filesystem::path(config_.state) / "quarantine", config_.quarantine_bytes_max),
       partition_count_, spool_waits_, context_.health, metrics_);
-  FF_ASSIGN(const kernels::Profile profile, kernels::parse_profile(config_.encode_profile));
-  FF_ASSIGN(const kernels::LossBound bound, kernels::parse_loss_bound(config_.encode_bound));
-  FF_ASSIGN(const kernels::LossBound degrade, kernels::parse_loss_bound(config_.spool_degrade_bound));
-  encode_ = std::make_unique<EncodeStage>(EncodeOptions{config_.encode_threads, kEncodeQueueGroups, profile,
-                                                        config_.encode_device, bound, degrade},
-                                          spool_queue_, metrics_);
+  encode_ = std::make_unique<EncodeStage>(encode_options(config_), spool_queue_, metrics_);
   WindowStageOptions window = window_options(config_, journal_->epoch());
   window.degrades = [this] { return pressure_->degrades(); };
   window_ =

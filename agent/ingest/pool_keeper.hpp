@@ -52,7 +52,7 @@ class PoolKeeper {
   [[nodiscard]] Status check(std::uint64_t slots, std::size_t slot_bytes) const;
   /// From now on slots come from a pool of at least `slots` slots of at least `slot_bytes`: once it is there, and once
   /// `before`, which the keeper's thread calls first, has succeeded. What fails is tried again. A later call replaces
-  /// an earlier one. Errors: those of check().
+  /// an earlier one; what `before` refers to must outlive the keeper. Errors: those of check().
   [[nodiscard]] Status prepare(std::uint64_t slots, std::size_t slot_bytes,
                                std::function<Status()> before = {});
   /// False while the pool is being made.

@@ -93,7 +93,8 @@ Status SeriesIngest::open(const SeriesStarted& start, const FrameShape& shape, b
   FF_TRY(pool_.check(slots, shape.bytes() + kUserDataRoomBytes));
   // The uid is written down before the first frame is taken: there are no slots before.
   journal_.begin_series(journalled);
-  FF_TRY(pool_.prepare(slots, shape.bytes() + kUserDataRoomBytes, [this] { return journal_.write_down(); }));
+  FF_TRY(pool_.prepare(slots, shape.bytes() + kUserDataRoomBytes,
+                       [&journal = journal_] { return journal.write_down(); }));
 
   current_ = {};
   current_.images_expected = start.images_expected.value_or(0) > 0 ? start.images_expected : std::nullopt;

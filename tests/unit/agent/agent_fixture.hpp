@@ -68,9 +68,9 @@ struct IngestBench {
               PoolKeeper::Make make = FramePool::create)
       : folder_(std::move(folder)),
         metrics(registry),
-        pool(folder_->path(), "test", 64u << 20, std::move(make)),
         journal(std::move(
             AgentJournal::open(folder_->path() / "state", folder_->path() / "test.journal").value())),
+        pool(folder_->path(), "test", 64u << 20, std::move(make)),
         ingest(std::move(options), pool, *journal, metrics,
                [this](IngestItem item) { items.push_back(std::move(item)); }) {
     // Without a spool: what the journal says is all there is.
@@ -105,8 +105,8 @@ struct IngestBench {
   std::shared_ptr<TempDir> folder_;
   service::Metrics registry{"agent"};
   AgentMetrics metrics;
+  std::unique_ptr<AgentJournal> journal;  ///< before the pool, whose thread writes it
   PoolKeeper pool;
-  std::unique_ptr<AgentJournal> journal;
   std::vector<IngestItem> items;
   SeriesIngest ingest;
 };
@@ -119,9 +119,9 @@ struct SpoolBench {
                       std::uint64_t spool_bytes_max = 16ull << 30)
       : folder_(std::move(folder)),
         metrics(registry),
-        pool(folder_->path(), "test", 256u << 20),
         journal(std::move(
             AgentJournal::open(folder_->path() / "state", folder_->path() / "test.journal").value())),
+        pool(folder_->path(), "test", 256u << 20),
         pressure(std::move(pressure_options), health, metrics),
         encode(EncodeOptions{threads, 2, kernels::Profile::fast, "auto", bound,
                              kernels::parse_loss_bound("abs:2").value()},
@@ -190,8 +190,8 @@ struct SpoolBench {
   std::shared_ptr<TempDir> folder_;
   service::Metrics registry{"agent"};
   AgentMetrics metrics;
+  std::unique_ptr<AgentJournal> journal;  ///< before the pool, whose thread writes it
   PoolKeeper pool;
-  std::unique_ptr<AgentJournal> journal;
   SpoolQueue queue{8};
   std::atomic<std::uint32_t> partition_count{4};
   std::atomic<bool> give_up{false};
