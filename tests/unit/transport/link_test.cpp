@@ -42,8 +42,9 @@ TEST_CASE("envelopes arrive whole and in order; credit holds the agent until the
           "[link]") {
   auto options = receiver_options();
   options.credit_bytes = 3'000'000;
+  options.agent_timeout = std::chrono::seconds(10);  // one thread is both ends, and may be slow
   const auto receiver = open_receiver(options);
-  const auto sender = open_sender({receiver->address()});
+  const auto sender = open_sender({receiver->address()}, "agent-1", std::chrono::seconds(10));
   std::vector<std::uint64_t> acknowledged, received;
   std::vector<ReceivedEnvelope> held;
   sender->on_acknowledged = [&](const wire::RecordId& id) { acknowledged.push_back(id.sequence()); };
