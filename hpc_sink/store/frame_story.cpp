@@ -93,6 +93,35 @@ void place_in_window(const WindowFates& window, StreamStory& story) {
       story.times = {seen.detector_time_ns(), seen.received_utc_ns(), INT64_MIN};
 }
 
+// When the series was minted: a version-7 UUID begins with its UTC milliseconds.
+std::int64_t minted_utc_ns(const Uuid& series) noexcept {
+  std::int64_t milliseconds = 0;
+  for (int i = 0; i < 6; ++i) milliseconds = milliseconds << 8 | series.bytes[static_cast<std::size_t>(i)];
+  return milliseconds * 1'000'000;
+}
+
+// The partition of a window, from its records or as the agent computes it; nothing: not known.
+std::optional<std::int32_t> partition_of(const StreamRow& stream, const StreamStory& story) {
+  if (story.facts.first_offset() >= 0 && story.facts.read_utc_ns() != 0) return story.facts.partition();
+  wire::EnvelopeHeader header;
+  const std::string& known = stream.end_header.empty() ? stream.start_header : stream.end_header;
+  if (known.empty() || !header.ParseFromString(known) || header.partition_count() == 0) return std::nullopt;
+  return static_cast<std::int32_t>((header.partition_base() + story.window) % header.partition_count());
+}
+
+// A gap says which offsets are gone, not whose: each that was noticed since the series began may hold the window.
+Status find_gaps(const Catalogue& catalogue, const SeriesRow& series, const StreamRow& stream,
+                 StreamStory& story) {
+  if (is_stored(story.fate)) return {};
+  FF_ASSIGN(const std::vector<LogGapRow> gaps, catalogue.log_gaps());
+  const auto partition = partition_of(stream, story);
+  for (const LogGapRow& gap : gaps)
+    if (gap.topic == "blocks" && gap.noticed_utc_ns >= minted_utc_ns(series.uid) &&
+        (!partition || gap.partition == *partition))
+      story.log_gaps.push_back(gap);
+  return {};
+}
+
 Result<StreamStory> tell_stream(const Catalogue& catalogue, const SeriesRow& series, const StreamRow& stream,
                                 std::uint64_t frame) {
   StreamStory story;
@@ -105,6 +134,7 @@ Result<StreamStory> tell_stream(const Catalogue& catalogue, const SeriesRow& ser
   if (window) place_in_window(*window, story);
   const bool unknown = story.fate.state == pb::FRAME_STATE_UNSPECIFIED;
   if (unknown && series.closed_utc_ns != 0) story.fate = make_fate(pb::LOST, pb::STAGE_LOG);
+  FF_TRY(find_gaps(catalogue, series, stream, story));
   return story;
 }
 

@@ -34,6 +34,8 @@ struct StreamStory {
   std::string file;       ///< relative to the store; "": in none
   std::uint64_t row = 0;  ///< of that file
   FrameTimes times;
+  std::vector<LogGapRow>
+      log_gaps;             ///< of a frame that is not stored: what the log freed of its window's partition
   std::string explanation;  ///< where it is, or where and why it ended
 };
 

@@ -71,6 +71,12 @@ Json stream_json(const StreamStory& story) {
                    {"first_offset", story.facts.first_offset()},
                    {"last_offset", story.facts.last_offset()},
                    {"read_utc", format_utc(story.facts.read_utc_ns())}};
+  json["log_gaps"] = Json::array();
+  for (const LogGapRow& gap : story.log_gaps)
+    json["log_gaps"].push_back({{"partition", gap.partition},
+                                {"first_offset", gap.first_offset},
+                                {"next_offset", gap.next_offset},
+                                {"noticed_utc", format_utc(gap.noticed_utc_ns)}});
   for (const auto& failure : story.facts.failures())
     json["failures"].push_back({{"block", failure.block()}, {"reason", failure.reason()}});
   if (!story.file.empty()) json["file"] = {{"name", story.file}, {"row", story.row}};
@@ -88,6 +94,15 @@ std::string group_text(const foreframe::wire::WindowFacts::Group& group, std::ui
          words_of<kernels::Profile>(group.profiles()) + ", " +
          (group.bound().empty() ? "exact" : "bound " + group.bound()) + ", epoch " +
          std::to_string(group.epoch()) + ", policy " + std::to_string(group.policy_generation()) + "\n";
+}
+
+std::string gaps_text(const StreamStory& story) {
+  std::string text;
+  for (const LogGapRow& gap : story.log_gaps)
+    text += "    log gap   partition " + std::to_string(gap.partition) + ", offsets " +
+            std::to_string(gap.first_offset) + "-" + std::to_string(gap.next_offset - 1) +
+            " were gone before they were read, noticed " + format_utc(gap.noticed_utc_ns) + "\n";
+  return text;
 }
 
 std::string stream_text(const StreamStory& story) {
@@ -110,6 +125,7 @@ std::string stream_text(const StreamStory& story) {
     text += "    log       partition " + std::to_string(story.facts.partition()) + ", offsets " +
             std::to_string(story.facts.first_offset()) + "-" + std::to_string(story.facts.last_offset()) +
             ", read by " + format_utc(story.facts.read_utc_ns()) + "\n";
+  text += gaps_text(story);
   for (const auto& failure : story.facts.failures())
     text += "    failure   " + failure.block() + ": " + failure.reason() + "\n";
   if (!story.file.empty())

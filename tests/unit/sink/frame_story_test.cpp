@@ -107,3 +107,22 @@ TEST_CASE("why says that a series does not have a frame", "[sink][why]") {
   CHECK(store.tell(24).error().code == Errc::not_found);
   CHECK(store.tell(UINT64_MAX).error().code == Errc::not_found);
 }
+
+TEST_CASE("why tells what the log has lost of the partition of a frame that is not stored", "[sink][why]") {
+  const CodedSeries series = make_coded_series({.frames = 48});  // windows 0, 2, 4 in partition 0
+  const TemporaryFolder folder;
+  const auto log = std::make_shared<FakeLog>();
+  append_to(*log, series, series.records);
+  log->free_below(transport::Topic::blocks, 0, 5);
+  REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
+  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
+  REQUIRE(catalogue.ok());
+  const auto rows = (*catalogue)->series();
+  const auto freed = sink::tell_frame(folder.path(), **catalogue, rows->front(), 0);
+  const auto stored = sink::tell_frame(folder.path(), **catalogue, rows->front(), 16);
+  REQUIRE((freed.ok() && stored.ok()));
+  CHECK(stored->streams[0].log_gaps.empty());
+  REQUIRE(freed->streams[0].log_gaps.size() == 1);
+  CHECK(says(sink::story_text(*freed), "log gap   partition 0, offsets 0-4 were gone before they were read"));
+  CHECK(says(sink::story_json(*freed, 1), "\"next_offset\": 5"));
+}
