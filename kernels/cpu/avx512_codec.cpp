@@ -94,46 +94,74 @@ std::optional<StreamWords> encode_typed(TileState::Body& body, const GroupCoding
   return encoder.finish();
 }
 
+// Decodes frames of one tile, a strip of rows at a time.
 template <typename Level>
-Status decode_typed(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
-  thread_local Scratch<std::uint16_t> context_memory;
-  thread_local Scratch<Level> base_memory, level_memory;
-  PredictorState& state = *body.predictor;
-  const FrameShape& tile = body.shape;
-  const std::size_t pixels = tile.pixels(), groups = (pixels + kLanes - 1) / kLanes, cols = tile.cols;
-  std::uint16_t* contexts = context_memory.get(padded(pixels));
-  Level* bases = base_memory.get(padded(pixels));
-  Level* levels = level_memory.get(padded(pixels));
-  const auto strip_rows =
-      static_cast<std::uint32_t>(std::clamp<std::size_t>(kStripPixels / cols, 1, tile.rows));
-  RowPredictor predictor(tile, state, payload.group);
-  const RowCodec codec(state.codec, tile.dtype);
-  StreamDecoder decoder(*state.tables, state.setup.levels.level_bits,
-                        std::span(payload.streams).first(payload.group.streams));
-  for (const MutableFrameView& frame : frames) {
+class StripDecoder {
+ public:
+  StripDecoder(const FrameShape& tile, PredictorState& state, const PredictedPayload& payload)
+      : tile_(tile),
+        state_(state),
+        strip_rows_(
+            static_cast<std::uint32_t>(std::clamp<std::size_t>(kStripPixels / tile.cols, 1, tile.rows))),
+        predictor_(tile, state, payload.group),
+        codec_(state.codec, tile.dtype),
+        decoder_(*state.tables, state.setup.levels.level_bits,
+                 std::span(payload.streams).first(payload.group.streams)) {
+    thread_local Scratch<std::uint16_t> context_memory;
+    thread_local Scratch<Level> base_memory, level_memory;
+    contexts_ = context_memory.get(padded(tile.pixels()));
+    bases_ = base_memory.get(padded(tile.pixels()));
+    levels_ = level_memory.get(padded(tile.pixels()));
+  }
+
+  void decode(const MutableFrameView& frame) {
+    const std::size_t cols = tile_.cols, groups = (tile_.pixels() + kLanes - 1) / kLanes;
     std::size_t decoded_groups = 0;
     std::uint32_t written_rows = 0;
-    for (std::uint32_t row = 0; row < tile.rows;) {
-      const std::uint32_t strip_end = std::min(row + strip_rows, tile.rows);
-      for (; row < strip_end; ++row) predictor.predict_row(row, contexts + row * cols, bases + row * cols);
-      const bool last_strip = row == tile.rows;
-      if (last_strip) std::fill_n(contexts + pixels, kLanes, kInactive);
-      if (last_strip) std::fill_n(bases + pixels, kLanes, Level{0});
+    for (std::uint32_t row = 0; row < tile_.rows;) {
+      const std::uint32_t strip_end = std::min(row + strip_rows_, tile_.rows);
+      for (; row < strip_end; ++row) predictor_.predict_row(row, contexts_ + row * cols, bases_ + row * cols);
+      const bool last_strip = row == tile_.rows;
+      if (last_strip) fill_last_group();
       const std::size_t whole = row * cols / kLanes;
       const std::size_t ready = last_strip ? groups : whole, at = decoded_groups * kLanes;
-      decoder.get_groups(decoded_groups, ready - decoded_groups, contexts + at, bases + at, levels + at);
+      decoder_.get_groups(decoded_groups, ready - decoded_groups, contexts_ + at, bases_ + at, levels_ + at);
       decoded_groups = ready;
-      const auto complete = last_strip ? tile.rows : static_cast<std::uint32_t>(whole * kLanes / cols);
-      for (std::uint32_t r = written_rows; r < complete; ++r) {
-        predictor.learn_row(r, levels + r * cols);
-        codec.values_of_row(levels + r * cols, cols, frame.row(r));
-        write_masked(state, r, frame);
-      }
-      written_rows = complete;
+      const auto complete = last_strip ? tile_.rows : static_cast<std::uint32_t>(whole * kLanes / cols);
+      for (; written_rows < complete; ++written_rows) finish_row(written_rows, frame);
     }
-    predictor.end_frame();
+    predictor_.end_frame();
   }
-  return lanes_status(decoder.ended_cleanly());
+  [[nodiscard]] Status end() const { return lanes_status(decoder_.ended_cleanly()); }
+
+ private:
+  // Positions behind the frame's end code nothing.
+  void fill_last_group() noexcept {
+    std::fill_n(contexts_ + tile_.pixels(), kLanes, kInactive);
+    std::fill_n(bases_ + tile_.pixels(), kLanes, Level{0});
+  }
+  void finish_row(std::uint32_t row, const MutableFrameView& frame) noexcept {
+    const Level* const levels = levels_ + std::size_t{row} * tile_.cols;
+    predictor_.learn_row(row, levels);
+    codec_.values_of_row(levels, tile_.cols, frame.row(row));
+    write_masked(state_, row, frame);
+  }
+
+  const FrameShape& tile_;
+  const PredictorState& state_;
+  std::uint32_t strip_rows_;
+  RowPredictor predictor_;
+  RowCodec codec_;
+  StreamDecoder decoder_;
+  std::uint16_t* contexts_;  // these three are the thread's
+  Level *bases_, *levels_;
+};
+
+template <typename Level>
+Status decode_typed(TileState::Body& body, const PredictedPayload& payload, MutableGroupFrames frames) {
+  StripDecoder<Level> decoder(body.shape, *body.predictor, payload);
+  for (const MutableFrameView& frame : frames) decoder.decode(frame);
+  return decoder.end();
 }
 
 }  // namespace

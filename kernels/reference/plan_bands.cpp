@@ -186,13 +186,10 @@ void PhaseBands::sample_past_above(const PhasePlaneShape& plane, PlaneSample& ou
     const std::uint16_t* fast = row(fast_, band, 0, r);
     for (std::uint32_t x = 0; x < plane.cols; ++x) {
       const std::size_t at = y * out.pitch + x, c = (plane.col_first + std::size_t{x} * plane.step) / 2;
-      const std::array<std::int32_t, kHistoryFeatures> history{mean[0][c],
-                                                               fast[c],
-                                                               last[0][c],
-                                                               mean4(mean, kEdges, c),
-                                                               mean4(mean, kDiagonals, c),
-                                                               mean4(last, kEdges, c),
-                                                               mean4(last, kDiagonals, c)};
+      const std::int32_t mean_edges = mean4(mean, kEdges, c), mean_diagonals = mean4(mean, kDiagonals, c);
+      const std::int32_t last_edges = mean4(last, kEdges, c), last_diagonals = mean4(last, kDiagonals, c);
+      const std::array<std::int32_t, kHistoryFeatures> history{
+          mean[0][c], fast[c], last[0][c], mean_edges, mean_diagonals, last_edges, last_diagonals};
       for (std::size_t j = 0; j < kHistoryFeatures; ++j)
         out.features[j][at] = static_cast<std::int16_t>(history[j]);
       out.scale_features[0][at] = static_cast<std::int16_t>(scale[0][c]);

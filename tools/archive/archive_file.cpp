@@ -90,6 +90,23 @@ std::optional<ArchiveEntry> entry_of(ByteSpan envelope) {
   return entry;
 }
 
+/// One entry of the index; nothing of a kind of a later version, which is not needed to decode.
+std::optional<ArchiveEntry> unpack_entry(ByteReader& reader) {
+  ArchiveEntry entry;
+  entry.position = reader.read<std::uint64_t>();
+  entry.value_bytes = reader.read<std::uint64_t>();
+  entry.window = reader.read<std::uint64_t>();
+  entry.tile = reader.read<std::uint32_t>();
+  entry.group = reader.read<std::uint16_t>();
+  const auto kind = reader.read<std::uint8_t>();
+  const auto frames = reader.read<std::uint8_t>();
+  if (kind < 1 || kind > 4) return std::nullopt;
+  entry.kind = static_cast<ArchiveRecord>(kind);
+  entry.frames = frames & (kEntryKeyBit - 1);
+  entry.key = (frames & kEntryKeyBit) != 0;
+  return entry;
+}
+
 }  // namespace
 
 Result<ArchiveWriter> ArchiveWriter::create(const std::string& path, bool force, const Uuid& log_id,
@@ -175,45 +192,40 @@ Status ArchiveReader::read_at(std::uint64_t position, MutableByteSpan bytes) con
   return {};
 }
 
-/// Every number of the index is checked against the file's size; a wrong one means: no index.
-Result<bool> ArchiveReader::load_index() {
+/// The index as it lies in the file; nothing where a number of the trailer is wrong: no index.
+Result<std::optional<std::vector<std::byte>>> ArchiveReader::read_index() const {
   constexpr std::uint64_t kSmallest =
       transport::kRecordHeaderBytes + kIndexKey.size() + kIndexHeaderBytes + kTrailerBytes;
-  if (file_bytes_ < transport::kSegmentHeaderBytes + kSmallest) return false;
+  using Index = std::optional<std::vector<std::byte>>;
+  if (file_bytes_ < transport::kSegmentHeaderBytes + kSmallest) return Index();
   std::byte trailer[kTrailerBytes];
   FF_TRY(read_at(file_bytes_ - kTrailerBytes, trailer));
   const auto position = load_le<std::uint64_t>(trailer);
-  if (load_le<std::uint64_t>(trailer + 8) != kTrailerMagic) return false;
-  if (position < transport::kSegmentHeaderBytes || position > file_bytes_ - kSmallest) return false;
-  FF_ASSIGN(const std::vector<std::byte> index,
-            read({position, file_bytes_ - position - transport::kRecordHeaderBytes - kIndexKey.size(), 0, 0,
-                  0, ArchiveRecord::block}));
-  ByteReader reader(index);
+  if (load_le<std::uint64_t>(trailer + 8) != kTrailerMagic) return Index();
+  if (position < transport::kSegmentHeaderBytes || position > file_bytes_ - kSmallest) return Index();
+  const std::uint64_t bytes = file_bytes_ - position - transport::kRecordHeaderBytes - kIndexKey.size();
+  FF_ASSIGN(std::vector<std::byte> index, read({position, bytes, 0, 0, 0, ArchiveRecord::block}));
+  return Index(std::move(index));
+}
+
+Result<bool> ArchiveReader::load_index() {
+  FF_ASSIGN(const auto index, read_index());
+  if (!index) return false;
+  ByteReader reader(*index);
   const auto magic = reader.read<std::uint32_t>(), version = reader.read<std::uint32_t>();
   const auto count = reader.read<std::uint64_t>();
-  if (magic != kIndexMagic || count != (index.size() - kIndexHeaderBytes - kTrailerBytes) / kEntryBytes) {
-    return fail(Errc::malformed, path_ + ": its index contradicts itself");
-  }
+  const Error contradiction{Errc::malformed, path_ + ": its index contradicts itself"};
+  if (magic != kIndexMagic || count != (index->size() - kIndexHeaderBytes - kTrailerBytes) / kEntryBytes)
+    return contradiction;
   if (version == 0x10000) return false;  // 0.1 doesn't say which groups are key groups: their envelopes do
   if (version != 0x20000)
     return fail(Errc::unsupported_version,
                 path_ + ": its index is not of version 0.1 or 0.2, which this build reads");
   for (std::uint64_t i = 0; i < count; ++i) {
-    ArchiveEntry entry;
-    entry.position = reader.read<std::uint64_t>();
-    entry.value_bytes = reader.read<std::uint64_t>();
-    entry.window = reader.read<std::uint64_t>();
-    entry.tile = reader.read<std::uint32_t>();
-    entry.group = reader.read<std::uint16_t>();
-    const auto kind = reader.read<std::uint8_t>();
-    const auto frames = reader.read<std::uint8_t>();
-    if (kind < 1 || kind > 4) continue;  // a kind of a later version: not needed to decode
-    entry.kind = static_cast<ArchiveRecord>(kind);
-    entry.frames = frames & (kEntryKeyBit - 1);
-    entry.key = (frames & kEntryKeyBit) != 0;
-    if (entry.frames > kGroupFramesMax)
-      return fail(Errc::malformed, path_ + ": its index contradicts itself");
-    entries_.push_back(entry);
+    const auto entry = unpack_entry(reader);
+    if (!entry) continue;
+    if (entry->frames > kGroupFramesMax) return contradiction;
+    entries_.push_back(*entry);
   }
   return true;
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,6 +79,7 @@ class ArchiveReader {
   ArchiveReader(std::string path, int fd, std::uint64_t file_bytes)
       : path_(std::move(path)), fd_(fd), file_bytes_(file_bytes) {}
   [[nodiscard]] Status read_at(std::uint64_t position, MutableByteSpan bytes) const;
+  [[nodiscard]] Result<std::optional<std::vector<std::byte>>> read_index() const;
   [[nodiscard]] Result<bool> load_index();
   [[nodiscard]] Status scan(std::uint64_t first_position);
 
