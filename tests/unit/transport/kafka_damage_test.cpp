@@ -15,7 +15,7 @@ namespace {
 
 using Verdict = KafkaDamage::Verdict;
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
+constexpr std::int64_t kDamageSecondNs = 1'000'000'000;
 
 /// What a fetch from an offset finds.
 enum class Found { record, bad, nothing };
@@ -47,7 +47,7 @@ Outcome drive(KafkaDamage& damage, std::int64_t expected,
   std::int64_t now_ns = 0;
   Outcome outcome;
   outcome.verdict = damage.bad(expected, log(now_ns).end(), now_ns);
-  for (; outcome.verdict == Verdict::drop && now_ns < 600 * kSecondNs; now_ns += 5'000'000) {
+  for (; outcome.verdict == Verdict::drop && now_ns < 600 * kDamageSecondNs; now_ns += 5'000'000) {
     const std::int64_t end = log(now_ns).end();
     const auto from = damage.take_fetch(now_ns);
     if (!from) {
@@ -74,10 +74,10 @@ TEST_CASE("damage on the way heals by fetching again", "[kafka][damage]") {
   KafkaDamage damage({});
   const Log good{{{0, 10}, {10, 30}}}, bad{{{0, 10}, {10, 30, Found::bad}}};
   const auto outcome =
-      drive(damage, 10, [&](std::int64_t now_ns) { return now_ns < kSecondNs ? bad : good; });
+      drive(damage, 10, [&](std::int64_t now_ns) { return now_ns < kDamageSecondNs ? bad : good; });
   CHECK(outcome.verdict == Verdict::take);
   CHECK_FALSE(damage.is_active());
-  CHECK(outcome.took_ns < 2 * kSecondNs);
+  CHECK(outcome.took_ns < 2 * kDamageSecondNs);
 }
 
 TEST_CASE("damage that stays is skipped as far as it goes, and no further", "[kafka][damage]") {
@@ -101,7 +101,7 @@ TEST_CASE("damage that stays is skipped as far as it goes, and no further", "[ka
     REQUIRE(damage.gap_first() == expected);
     REQUIRE(damage.gap_end() == hurt.end);
     REQUIRE(outcome.fetches < 60);
-    REQUIRE(outcome.took_ns > 2 * kSecondNs);
+    REQUIRE(outcome.took_ns > 2 * kDamageSecondNs);
     REQUIRE_FALSE(damage.is_active());
   }
 }
@@ -125,7 +125,7 @@ TEST_CASE("a broker that does not answer is never taken for damage", "[kafka][da
   };
   std::int64_t now_ns = 0;
   Verdict verdict = damage.bad(10, 1'000'000, now_ns);
-  for (; now_ns < 300 * kSecondNs; now_ns += 10'000'000) {
+  for (; now_ns < 300 * kDamageSecondNs; now_ns += 10'000'000) {
     static_cast<void>(damage.take_fetch(now_ns));
     verdict = damage.nothing(silent_end(now_ns).end(), now_ns);
     REQUIRE(verdict == Verdict::drop);
@@ -167,7 +167,7 @@ TEST_CASE("offsets that nothing answers for are skipped to the record that comes
   KafkaDamage damage({});
   std::int64_t now_ns = 0;
   Verdict verdict = damage.bad(10, 100, now_ns);
-  for (; verdict == Verdict::drop && now_ns < 60 * kSecondNs; now_ns += 10'000'000)
+  for (; verdict == Verdict::drop && now_ns < 60 * kDamageSecondNs; now_ns += 10'000'000)
     if (const auto from = damage.take_fetch(now_ns))
       verdict = damage.came(std::max<std::int64_t>(*from, 15), 100, now_ns);
   CHECK(verdict == Verdict::skip);
