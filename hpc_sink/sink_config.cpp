@@ -3,6 +3,7 @@
 // SinkConfig: the table of keys, and the checks over several of them.
 #include "hpc_sink/sink_config.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "common/base/units.hpp"
@@ -35,8 +36,10 @@ void describe_log(service::ConfigSchema& schema, SinkConfig& c) {
 
 void describe_store(service::ConfigSchema& schema, SinkConfig& c) {
   schema.section("store", "The folder with data files, master files and catalogue.");
-  schema.text("store.path", &c.store_path,
-              "A local or cluster file system; the catalogue needs working file locks.");
+  schema.text(
+      "store.path", &c.store_path,
+      "A local or cluster file system. Sinks of one group may share it, each with a catalogue of its own "
+      "(catalogue.<sink.name>.sqlite).");
   schema.choice("store.compression", &c.store_compression, {"bslz4", "deflate", "none"},
                 "bslz4: bitshuffle+LZ4 as in DECTRIS files (readers need hdf5plugin or the like); deflate: "
                 "no plug-in needed.");
@@ -123,6 +126,7 @@ StoreOptions SinkConfig::store_options() const {
   options.grace = 2 * grace;
   options.replay_timeout = replay_timeout;
   options.grace_max = grace_max;
+  options.note_bytes_max = std::min<std::uint64_t>(options.note_bytes_max, log_record_bytes_max / 4);
   options.replay = {replay_pause, replay_pause_max};
   options.idle_timeout = series_idle_timeout;
   options.master = {nexus_instrument, nexus_source, nexus_sample};

@@ -23,6 +23,29 @@ std::unique_ptr<transport::LogReader> open_log(const sink::SinkConfig& config, E
   return nullptr;
 }
 
+// The partitions of the ledger topic are shared among the sinks of a group as those of the blocks are: who reads one
+// seals its detectors.
+std::unique_ptr<transport::LogReader> open_ledger_reader(const sink::SinkConfig& config, Error& why) {
+  const auto options = config.log_options();
+  auto reader = options.ok() ? transport::open_log_reader(*options, config.log_group + ".ledger",
+                                                          {transport::Topic::ledger})
+                             : Result<std::unique_ptr<transport::LogReader>>(options.error());
+  if (reader.ok()) return std::move(*reader);
+  why = reader.error();
+  return nullptr;
+}
+
+std::unique_ptr<transport::LogReader> open_series_follower(const sink::SinkConfig& config, Error& why) {
+  const auto options = config.log_options();
+  auto reader = options.ok()
+                    ? transport::open_log_follower(*options, config.log_group + "-" + config.sink_name,
+                                                   {transport::Topic::series})
+                    : Result<std::unique_ptr<transport::LogReader>>(options.error());
+  if (reader.ok()) return std::move(*reader);
+  why = reader.error();
+  return nullptr;
+}
+
 std::unique_ptr<transport::LogWriter> open_ledger(const sink::SinkConfig& config, Error& why) {
   const auto options = config.log_options();
   auto writer = options.ok() ? transport::open_log_writer(*options, {transport::Topic::ledger})
@@ -44,14 +67,17 @@ std::unique_ptr<transport::LogWriter> open_receipts(const sink::SinkConfig& conf
 
 Result<std::string> run(const sink::SinkConfig& config, service::DaemonContext& context) {
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is a full disk: an error of write(), not the end
-  return sink::run_sink(config, {.stop = context.stop,
-                                 .metrics = context.metrics,
-                                 .health = context.health,
-                                 .open_log = [&](Error& why) { return open_log(config, why); },
-                                 .open_ledger = [&](Error& why) { return open_ledger(config, why); },
-                                 .open_receipts = [&](Error& why) { return open_receipts(config, why); },
-                                 .progress = [&] { context.progress(); },
-                                 .ready = [&] { context.ready("storing to " + config.store_path); }});
+  return sink::run_sink(
+      config, {.stop = context.stop,
+               .metrics = context.metrics,
+               .health = context.health,
+               .open_log = [&](Error& why) { return open_log(config, why); },
+               .open_ledger = [&](Error& why) { return open_ledger(config, why); },
+               .open_ledger_reader = [&](Error& why) { return open_ledger_reader(config, why); },
+               .open_series_follower = [&](Error& why) { return open_series_follower(config, why); },
+               .open_receipts = [&](Error& why) { return open_receipts(config, why); },
+               .progress = [&] { context.progress(); },
+               .ready = [&] { context.ready("storing to " + config.store_path); }});
 }
 
 }  // namespace

@@ -33,10 +33,20 @@ SinkMetrics::SinkMetrics(service::Metrics& m)
       store_retries(m.counter("store_retries_total", "Windows that waited because the store had no room")),
       log_gaps(m.counter("log_gaps_total", "Times that the log had freed records before they were read")),
       restarts(m.counter("path_restarts_total", "Times that the path began again at the committed offsets")),
+      ledger_published(
+          m.counter("ledger_records_published_total", "Statements and seals that the ledger topic has")),
+      ledger_joined(m.counter("ledger_records_joined_total",
+                              "Statements of this and other sinks read from the ledger topic as sealer")),
+      seals_made(m.counter("seals_made_total", "Seals signed by this sink")),
       memory_bytes(m.gauge("memory_bytes", "Memory held by windows in flight")),
       records_pending(m.gauge("records_pending", "Records read and not yet in a durable file")),
       series_open(m.gauge("series_open", "Series not closed")),
       store_queue(m.gauge("store_queue_depth", "Finished windows that wait for the store")),
+      ledger_waiting(
+          m.gauge("ledger_records_waiting", "Statements and seals that the log does not have yet")),
+      ledger_partitions(m.gauge("ledger_partitions_owned",
+                                "Partitions of the ledger topic whose detectors this sink seals")),
+      series_sealing(m.gauge("series_sealing", "Series that this sink will seal and has not yet")),
       metrics_(&m) {}
 
 service::Counter SinkMetrics::refused(Errc reason) {

@@ -18,7 +18,9 @@ struct SinkMetrics {
   service::Counter files_published, files_adopted, files_abandoned, masters_written;
   service::Counter receipts_written, receipt_retries, replays_requested, dead_letters;
   service::Counter store_retries, log_gaps, restarts;
+  service::Counter ledger_published, ledger_joined, seals_made;
   service::Gauge memory_bytes, records_pending, series_open, store_queue;
+  service::Gauge ledger_waiting, ledger_partitions, series_sealing;
 
   /// Records that were read and can't be used, by reason.
   [[nodiscard]] service::Counter refused(Errc reason);

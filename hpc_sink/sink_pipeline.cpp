@@ -29,7 +29,16 @@ constexpr auto kDrain = std::chrono::seconds(5);
 constexpr std::int64_t kCommitIntervalNs = 100'000'000;
 
 using ShardTask = std::variant<WindowRecord, StreamKey>;  // a record; a stream that has ended
-using StoreTask = std::variant<FinishedWindow, SeriesRecord, LostRecords>;
+using StoreTask = std::variant<FinishedWindow, SeriesRecord, LostRecords, FeedNews>;
+
+struct FeedEnd {
+  std::unique_ptr<LedgerFeed>& feed;
+  std::atomic<bool>& ended;
+  ~FeedEnd() {
+    ended = true;
+    feed.reset();
+  }
+};
 
 /// One life of the path: from opening the log to the next trouble or the end.
 class SinkPath {
@@ -62,6 +71,8 @@ class SinkPath {
   void give_up(const Error& why);
   bool stopping() const { return failed_.load(); }
   void open_receipts();
+  void start_feed();
+  void take_news(FeedNews news);
   void start_threads();
   void stop_threads();
 
@@ -76,12 +87,14 @@ class SinkPath {
   PatienceClock clock_;
   std::unique_ptr<transport::LogReader> reader_;
   std::unique_ptr<ReceiptStage> receipts_;
+  LedgerOwnership ownership_;
   std::unique_ptr<SeriesStore> store_;
+  std::unique_ptr<LedgerFeed> feed_;
   std::vector<std::unique_ptr<BoundedQueue<ShardTask>>> shard_queues_;
   BoundedQueue<StoreTask> store_queue_;
   std::vector<std::thread> decoders_;
   std::thread storer_;
-  std::atomic<bool> failed_{false};
+  std::atomic<bool> failed_{false}, ending_{false}, feed_ended_{false};
   std::mutex failure_mutex_;
   Error failure_;
   std::int64_t last_commit_ns_ = 0;
@@ -94,7 +107,7 @@ Status SinkPath::run() {
   options.open_ledger = around_.open_ledger;
   open_receipts();
   FF_ASSIGN(store_, SeriesStore::open(std::move(options), {offsets_, done_, settled_, failed_windows_,
-                                                           *receipts_, clock_, metrics_}));
+                                                           *receipts_, clock_, metrics_, ownership_}));
   Error why;
   reader_ = around_.open_log(why);
   if (!reader_) return why;
@@ -110,6 +123,8 @@ Status SinkPath::run() {
   start_threads();
   Status consumed = consume();
   stop_threads();
+  // The feed holds the ledger's partitions until the last seal is public; what it brings is dropped by now.
+  const FeedEnd feed_end{feed_, feed_ended_};
   if (failed_) return failure_;
   FF_TRY(consumed);
   // A graceful stop: what is complete becomes durable, the rest is read again by the next run.
@@ -141,9 +156,33 @@ void SinkPath::start_threads() {
   }
   storer_ = std::thread([this] { store_loop(); });
   pthread_setname_np(storer_.native_handle(), "store");
+  start_feed();
+}
+
+// Series that other sinks read in the group are heard of too: their windows come here all the same.
+void SinkPath::take_news(FeedNews news) {
+  if (const auto* heard = std::get_if<SeriesHeard>(&news); heard && heard->header.has_series_end()) {
+    const auto uid = Uuid::from_bytes(as_bytes(heard->header.series_uid()));
+    if (!uid.ok()) return;
+    for (auto& queue : shard_queues_) push<ShardTask>(*queue, StreamKey{*uid, heard->header.stream()});
+  }
+  push<StoreTask>(store_queue_, std::move(news));
+}
+
+void SinkPath::start_feed() {
+  if (!around_.open_ledger_reader) return;
+  feed_ = std::make_unique<LedgerFeed>(
+      FeedSurroundings{.open_ledger = around_.open_ledger_reader,
+                       .open_series = around_.open_series_follower,
+                       .ownership = ownership_,
+                       .may_open = [this] { return store_->has_ledger(); },
+                       .deliver = [this](FeedNews news) { take_news(std::move(news)); },
+                       .fatal = [this](const Error& why) { give_up(why); },
+                       .stopping = [this] { return feed_ended_ || stopping(); }});
 }
 
 void SinkPath::stop_threads() {
+  ending_ = true;
   for (auto& queue : shard_queues_) queue->close();
   for (std::thread& decoder : decoders_) decoder.join();
   store_queue_.close();
@@ -172,7 +211,7 @@ Status SinkPath::consume() {
 // A batch job that is started again may find that all was done before: then nothing comes, and it ends too.
 bool SinkPath::all_closed() const {
   const bool met = store_->series_met() > 0 || clock_.now_ns() > config_.series_idle_timeout.count();
-  return met && reader_->caught_up() && offsets_.pending() == 0 && store_->series_open() == 0;
+  return met && reader_->caught_up() && offsets_.pending() == 0 && store_->quiet();
 }
 
 void SinkPath::poll_trouble(const Error& why) {
@@ -252,7 +291,7 @@ void SinkPath::route(wire::ParsedEnvelope parsed, Payload payload, transport::Lo
 template <typename Task>
 void SinkPath::push(BoundedQueue<Task>& queue, Task task) {
   while (!queue.push_for(task, kPoll)) {
-    if (around_.stop.requested() || failed_) return;
+    if (around_.stop.requested() || failed_ || ending_) return;
     around_.progress();
   }
 }
@@ -312,6 +351,7 @@ void SinkPath::store_loop() {
 Status SinkPath::store_task(StoreTask& task) {
   if (const auto* record = std::get_if<SeriesRecord>(&task)) return store_->add(*record);
   if (const auto* lost = std::get_if<LostRecords>(&task)) return store_->add(*lost);
+  if (const auto* news = std::get_if<FeedNews>(&task)) return store_->add(*news);
   return store_->add(std::get<FinishedWindow>(task));
 }
 

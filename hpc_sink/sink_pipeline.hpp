@@ -2,8 +2,8 @@
 //
 // SinkPipeline: the sink's path from the log to durable files, and its threads.
 //
-//     consume (1 thread) > decode (n threads, a window always in the same) > store (1 thread)
-//                                                        commit < receipt (1 thread) <
+//     consume (1 thread) > decode (n threads, a window always in the same) > store (1 thread) > ledger topic
+//                                                        commit < receipt (1 thread) <        < ledger feed (1 thread) <
 //
 // Queues between them are bounded; when the store is slow, decode waits, then consume stops polling and the
 // log keeps the rest. There is one way to recover from any trouble, in this process or after a crash: begin
@@ -27,8 +27,10 @@ struct SinkSurroundings {
   service::Metrics& metrics;
   service::Health& health;
   std::function<std::unique_ptr<transport::LogReader>(Error& why)>
-      open_log;                       ///< null and `why` when it can't
-  OpenLedgerWriter open_ledger = {};  ///< empty: seals are not published
+      open_log;                              ///< null and `why` when it can't
+  OpenLedgerWriter open_ledger = {};         ///< empty: nothing is published, and nothing sealed
+  OpenFeedReader open_ledger_reader = {};    ///< Topic::ledger in the group <log.group>.ledger
+  OpenFeedReader open_series_follower = {};  ///< Topic::series; empty: the group's reader hears of all series
   /// For the topics receipts and dead; null and `why` when it can't.
   std::function<std::unique_ptr<transport::LogWriter>(Error& why)> open_receipts;
   std::function<void()> progress = [] {};

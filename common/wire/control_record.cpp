@@ -93,7 +93,7 @@ Status check_windows(const Windows& windows) {
 
 Status check(const proto::FileStored& file) {
   FF_TRY(check_uid(file.series_uid()));
-  FF_TRY(check_names({&file.detector(), &file.sink()}));
+  FF_TRY(check_names({&file.detector(), &file.sink(), &file.destination()}));
   if (file.name().empty() || file.name().size() > kFileNameBytesMax || file.name().front() == '/' ||
       file.name().find("..") != std::string::npos)
     return fail(Errc::malformed, "ledger: a file's name is not inside the store");
@@ -102,7 +102,7 @@ Status check(const proto::FileStored& file) {
 
 Status check(const proto::WindowsSettled& settled) {
   FF_TRY(check_uid(settled.series_uid()));
-  FF_TRY(check_names({&settled.detector(), &settled.sink()}));
+  FF_TRY(check_names({&settled.detector(), &settled.sink(), &settled.destination()}));
   return check_windows(settled.windows());
 }
 

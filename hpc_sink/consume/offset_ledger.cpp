@@ -53,6 +53,12 @@ bool OffsetLedger::valid(const RecordTicket& ticket) const {
   return is_valid(ticket);
 }
 
+bool OffsetLedger::assigned(transport::Topic topic, std::int32_t partition) const {
+  std::lock_guard lock(mutex_);
+  const auto entry = partitions_.find({topic, partition});
+  return entry != partitions_.end() && entry->second.assigned;
+}
+
 void OffsetLedger::done(const RecordTicket& ticket) {
   std::lock_guard lock(mutex_);
   if (is_valid(ticket)) partitions_.at({ticket.topic, ticket.partition}).pending.erase(ticket.first_offset);

@@ -47,6 +47,9 @@ class OffsetLedger {
   /// False when the ticket's partition has been lost or assigned anew since.
   [[nodiscard]] bool valid(const RecordTicket& ticket) const;
 
+  /// True while the partition's records are read here.
+  [[nodiscard]] bool assigned(transport::Topic topic, std::int32_t partition) const;
+
   /// Commit positions that moved since the last call, each with its new value.
   [[nodiscard]] std::vector<CommitPosition> take_commits();
   [[nodiscard]] std::size_t pending() const;

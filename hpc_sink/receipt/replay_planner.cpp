@@ -9,6 +9,8 @@ namespace ff::sink {
 namespace {
 
 constexpr std::size_t kRangesPerAsk = 1000;
+constexpr std::size_t kLookedAtMax =
+    1'000'000;  // windows of one stream; the others are asked for when these came
 
 }  // namespace
 
@@ -24,11 +26,12 @@ void ReplayPlanner::settled(const WindowKey& key) {
 }
 
 void ReplayPlanner::never_seen(const StreamKey& key, const std::string& detector, std::uint64_t windows,
-                               const std::string& reason) {
+                               const std::string& reason, std::function<bool(std::uint64_t)> ours) {
   Stream& stream = streams_[key];
   stream.detector = detector;
   stream.windows_expected = windows;
   stream.never_seen_reason = reason;
+  stream.ours = std::move(ours);
 }
 
 void ReplayPlanner::missing_records(const StreamKey& key, const std::string& detector, bool start, bool end) {
@@ -48,8 +51,28 @@ bool ReplayPlanner::misses(const Uuid& series) const {
   return std::ranges::any_of(streams_, [&](const auto& entry) {
     const auto& [key, stream] = entry;
     return key.series == series && (!stream.windows.empty() || stream.start_missing || stream.end_missing ||
-                                    !reported_.gaps(key, stream.windows_expected, 1).empty());
+                                    !gaps_of(key, stream, 1).empty());
   });
+}
+
+// The windows without a report that are ours, as ranges.
+ReplayPlanner::Ranges ReplayPlanner::gaps_of(const StreamKey& key, const Stream& stream,
+                                             std::size_t ranges_max) const {
+  Ranges gaps;
+  if (!stream.ours) return gaps;
+  std::size_t left = kLookedAtMax;
+  for (const auto& [first, past] : reported_.gaps(key, stream.windows_expected, SIZE_MAX)) {
+    for (std::uint64_t window = first; window < past && left > 0; ++window, --left) {
+      if (!stream.ours(window)) continue;
+      if (!gaps.empty() && gaps.back().second == window)
+        ++gaps.back().second;
+      else if (gaps.size() >= ranges_max)
+        return gaps;
+      else
+        gaps.emplace_back(window, window + 1);
+    }
+  }
+  return gaps;
 }
 
 bool ReplayPlanner::take_due(Schedule& schedule, std::int64_t now_ns) const {
@@ -84,7 +107,7 @@ void ReplayPlanner::ask_for_seen(const StreamKey& key, Stream& stream, std::int6
 
 void ReplayPlanner::ask_for_never_seen(const StreamKey& key, Stream& stream, std::int64_t now_ns,
                                        std::vector<ReplayAsk>& asks) const {
-  auto gaps = reported_.gaps(key, stream.windows_expected, kRangesPerAsk);
+  auto gaps = gaps_of(key, stream, kRangesPerAsk);
   if (gaps.empty() || !take_due(stream.never_seen, now_ns)) return;
   asks.push_back({.stream = key,
                   .detector = stream.detector,

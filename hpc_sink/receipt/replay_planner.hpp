@@ -12,8 +12,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hpc_sink/decode/done_windows.hpp"
@@ -35,9 +37,11 @@ class ReplayPlanner {
   void missed(const WindowKey& key, const std::string& detector, const std::string& reason);
   /// It is whole now, or never will be.
   void settled(const WindowKey& key);
-  /// Windows below `windows` that have no report should have come by now.
-  void never_seen(const StreamKey& stream, const std::string& detector, std::uint64_t windows,
-                  const std::string& reason);
+  /// Windows below `windows` that have no report should have come by now; those that `ours` says no to come to another
+  /// sink.
+  void never_seen(
+      const StreamKey& stream, const std::string& detector, std::uint64_t windows, const std::string& reason,
+      std::function<bool(std::uint64_t window)> ours = [](std::uint64_t) { return true; });
   /// Whether the stream's start and end records should have come by now and have not.
   void missing_records(const StreamKey& stream, const std::string& detector, bool start, bool end);
   /// The series is closed: nothing of it is asked for any more.
@@ -63,10 +67,13 @@ class ReplayPlanner {
     std::uint64_t windows_expected = 0;       // 0: nothing is missed that was never seen
     std::string never_seen_reason;
     Schedule never_seen;
+    std::function<bool(std::uint64_t)> ours;
     bool start_missing = false, end_missing = false;
     Schedule records;
   };
 
+  using Ranges = std::vector<std::pair<std::uint64_t, std::uint64_t>>;
+  [[nodiscard]] Ranges gaps_of(const StreamKey& key, const Stream& stream, std::size_t ranges_max) const;
   [[nodiscard]] bool take_due(Schedule& schedule, std::int64_t now_ns) const;
   void ask_for_seen(const StreamKey& key, Stream& stream, std::int64_t now_ns,
                     std::vector<ReplayAsk>& asks) const;

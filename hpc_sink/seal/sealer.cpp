@@ -60,13 +60,13 @@ Result<SealBody> series_body(const Catalogue& catalogue, const SeriesLedger& led
   return body;
 }
 
-Result<std::vector<SealRow>> seal_series(Catalogue& catalogue, const SeriesLedger& ledger,
-                                         const Sealer& sealer) {
+Result<SealedSeries> seal_series(Catalogue& catalogue, const SeriesLedger& ledger, const Sealer& sealer,
+                                 const std::function<bool()>& may_seal) {
   FF_ASSIGN(SealBody body, series_body(catalogue, ledger));
   FF_ASSIGN(std::vector<SealRow> seals, catalogue.seals(ledger.series.uid));
   if (!seals.empty()) {
     const auto last = open_seal(seals.back().seal);
-    if (last.ok() && same_content(*last, body)) return seals;
+    if (last.ok() && same_content(*last, body)) return SealedSeries{std::move(seals), false};
     body.set_previous_seal_sha256(seal_digest(seals.back().seal));
   }
   body.set_number(seals.empty() ? 1 : seals.back().number + 1);
@@ -76,9 +76,12 @@ Result<std::vector<SealRow>> seal_series(Catalogue& catalogue, const SeriesLedge
   body.set_sealer(sealer.sink);
   body.set_destination(sealer.destination);
   seals.push_back({ledger.series.uid, body.number(), ledger.series.detector, sign_body(body, sealer.key)});
+  if (!may_seal())
+    return fail(Errc::stopped,
+                "series " + ledger.series.uid.to_string() + " was not sealed: another sink does");
   FF_TRY(catalogue.add_seal(seals.back()));
   announce(body, ledger.series.uid);
-  return seals;
+  return SealedSeries{std::move(seals), true};
 }
 
 }  // namespace ff::sink

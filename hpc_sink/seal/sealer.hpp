@@ -7,6 +7,7 @@
 // file finds its own seal again.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,13 @@ struct Sealer {
 /// Errors: those of the catalogue.
 [[nodiscard]] Result<SealBody> series_body(const Catalogue& catalogue, const SeriesLedger& ledger);
 
-/// Seals the series if its last seal does not say the same already, puts the seal into the catalogue, and returns all
-/// seals of the series. `ledger` is of a closed series. Errors: those of the catalogue.
-[[nodiscard]] Result<std::vector<SealRow>> seal_series(Catalogue& catalogue, const SeriesLedger& ledger,
-                                                       const Sealer& sealer);
+struct SealedSeries {
+  std::vector<SealRow> seals;  ///< all of the series
+  bool is_new = false;         ///< the last of them was made now
+};
+/// Seals the series if its last seal does not say the same already, and puts the seal into the catalogue. `ledger` is of
+/// a closed series. `may_seal` is asked last, after all the hashing. Errors: those of the catalogue; stopped (it said no).
+[[nodiscard]] Result<SealedSeries> seal_series(Catalogue& catalogue, const SeriesLedger& ledger,
+                                               const Sealer& sealer, const std::function<bool()>& may_seal);
 
 }  // namespace ff::sink

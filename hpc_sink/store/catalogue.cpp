@@ -20,6 +20,16 @@ Result<sqlite3*> open_database(const std::filesystem::path& path, int flags) {
   return error;
 }
 
+Result<std::vector<SeriesRow>> read_series(Statement& rows) {
+  std::vector<SeriesRow> found;
+  while (true) {
+    FF_ASSIGN(const bool row, rows.step());
+    if (!row) return found;
+    FF_ASSIGN(const Uuid uid, Uuid::parse(rows.bytes(0)));
+    found.push_back({uid, rows.bytes(1), rows.integer(2), rows.integer(3), rows.bytes(4), rows.bytes(5)});
+  }
+}
+
 }  // namespace
 
 Catalogue::~Catalogue() { sqlite3_close(database_); }
@@ -30,6 +40,8 @@ Result<std::unique_ptr<Catalogue>> Catalogue::open(const std::filesystem::path& 
   FF_TRY(catalogue->run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"));
   FF_ASSIGN(catalogue->lacks_pixel_crcs_, prepare_schema(database));
   FF_TRY(catalogue->make_trouble_tables());
+  FF_TRY(catalogue->make_ledger_tables());
+  FF_TRY(catalogue->make_heard_table());
   return catalogue;
 }
 
@@ -117,17 +129,29 @@ Status Catalogue::set_closed(const SeriesRow& series) {
       .run();
 }
 
+Status Catalogue::at_once(const std::function<Status()>& write) {
+  FF_TRY(run("BEGIN IMMEDIATE"));
+  Status written = write();
+  if (written.ok()) written = run("COMMIT");
+  if (!written.ok()) static_cast<void>(sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr));
+  return written;
+}
+
 Result<std::vector<SeriesRow>> Catalogue::series() const {
   Statement rows(database_,
                  "SELECT uid, detector, first_seen_utc_ns, closed_utc_ns, close_reason, master FROM series "
                  "ORDER BY uid");
-  std::vector<SeriesRow> found;
-  while (true) {
-    FF_ASSIGN(const bool row, rows.step());
-    if (!row) return found;
-    FF_ASSIGN(const Uuid uid, Uuid::parse(rows.bytes(0)));
-    found.push_back({uid, rows.bytes(1), rows.integer(2), rows.integer(3), rows.bytes(4), rows.bytes(5)});
-  }
+  return read_series(rows);
+}
+
+Result<std::optional<SeriesRow>> Catalogue::find_series(const Uuid& uid) const {
+  Statement rows(database_,
+                 "SELECT uid, detector, first_seen_utc_ns, closed_utc_ns, close_reason, master FROM series "
+                 "WHERE uid = ?");
+  rows.bind_text(uid.to_string());
+  FF_ASSIGN(std::vector<SeriesRow> found, read_series(rows));
+  if (found.empty()) return std::optional<SeriesRow>();
+  return std::optional(std::move(found.front()));
 }
 
 Result<std::vector<StreamRow>> Catalogue::streams(const Uuid& series) const {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Catalogue: what the store holds, in SQLite: series, streams, files and the fate of every window.
+// Catalogue: what a sink knows of its store, in SQLite: series, streams, files and the fate of every window, both
+// what it has made durable itself and, where it seals, what the others have said.
 //
-// Data path  DataFile > fsync, rename > [Catalogue] > commit; master file and ledger are made from it
+// Data path  DataFile > fsync, rename > [Catalogue] > commit; ledger topic; master file and ledger are made from it
 // Schema     docs/formats/ledger.md. Version in PRAGMA user_version; another version is refused.
+// One per sink of a store: which one tells of a series is store_catalogues.hpp's business.
 // Durability: WAL with synchronous = FULL; a call that returned ok survives a power cut.
 // One writer (the store thread); readers (`foreframe ledger`) open it read-only at any time.
 #pragma once
@@ -14,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -62,6 +65,21 @@ struct SealRow {
   foreframe::wire::Seal seal{};
 };
 
+/// A record for the ledger topic, written in the transaction that makes its content durable.
+struct LedgerNote {
+  Uuid series;
+  std::string detector;  ///< its hash chooses the partition
+  std::string key, value;
+};
+
+/// A start or end record of a stream whose series this store may never hold anything of.
+struct HeardRecord {
+  StreamRow stream;  ///< geometry, W; start or end filled in
+  std::string detector;
+  std::uint64_t epoch = 0;
+  bool is_end = false;
+};
+
 /// Records of a topic partition that the log freed before this sink had read them.
 struct LogGapRow {
   std::string topic;  ///< "blocks", "series"
@@ -76,6 +94,8 @@ class Catalogue {
   [[nodiscard]] static Result<std::unique_ptr<Catalogue>> open(const std::filesystem::path& path);
   /// For readers. Errors: not_found, io_error, unsupported_version.
   [[nodiscard]] static Result<std::unique_ptr<Catalogue>> open_read_only(const std::filesystem::path& path);
+  /// Folds the write-ahead log into the file. Errors: io_error (somebody else reads it).
+  [[nodiscard]] Status fold() { return run("PRAGMA wal_checkpoint(TRUNCATE)"); }
   ~Catalogue();
   Catalogue(const Catalogue&) = delete;
   Catalogue& operator=(const Catalogue&) = delete;
@@ -87,9 +107,10 @@ class Catalogue {
   [[nodiscard]] Status add_start(const StreamKey& key, const std::string& header, const std::string& payload,
                                  std::uint64_t epoch);
   [[nodiscard]] Status add_end(const StreamKey& key, const std::string& header, std::uint64_t epoch);
-  /// One transaction: the file (when `file` is given) and the windows' fates, each merged with what is known.
+  /// One transaction: the file (when `file` is given), the windows' fates, each merged with what is known, and what
+  /// the ledger topic is to be told of them.
   [[nodiscard]] Status add_windows(const StreamKey& stream, const std::vector<WindowFates>& windows,
-                                   const FileRow* file);
+                                   const FileRow* file, const std::vector<LedgerNote>& notes = {});
   /// Errors also: io_error when the series has a seal of this number.
   [[nodiscard]] Status add_seal(const SealRow& seal);
   /// The log has the series' seals up to this one.
@@ -97,6 +118,27 @@ class Catalogue {
   [[nodiscard]] Status set_open(const Uuid& series);
   /// Time, reason and master in one step, so that a series called closed always has its master in place.
   [[nodiscard]] Status set_closed(const SeriesRow& series);
+
+  // What the ledger topic does not have yet (catalogue_ledger.cpp).
+  [[nodiscard]] Status add_notes(const std::vector<LedgerNote>& notes);
+  /// Oldest first, those after `after`, at most `most`: each with its number.
+  [[nodiscard]] Result<std::vector<std::pair<std::int64_t, LedgerNote>>> notes(std::int64_t after,
+                                                                               std::size_t most) const;
+  /// The log has them.
+  [[nodiscard]] Status drop_notes(const std::vector<std::int64_t>& numbers);
+  [[nodiscard]] Result<std::uint64_t> note_count() const;
+  /// Until now this catalogue kept no notes: of its open series nothing was said.
+  [[nodiscard]] bool never_noted() const noexcept { return never_noted_; }
+  /// A seal that the topic has. One of the same number that the topic does not have gives way to it. True: it was new.
+  [[nodiscard]] Result<bool> join_seal(const SealRow& seal);
+  /// This sink has nothing more to do for the series, whoever seals it; meeting the series again takes it back.
+  [[nodiscard]] Status set_left(const Uuid& series, bool left);
+  [[nodiscard]] Result<std::set<Uuid>> left_series() const;
+
+  // Series records heard in passing (catalogue_heard.cpp); not durable, they are heard again at each start.
+  [[nodiscard]] Status hear(const HeardRecord& record);
+  /// What was heard of the series becomes part of the catalogue; call it once the series has a row. Returns it.
+  [[nodiscard]] Result<std::vector<HeardRecord>> take_heard(const Uuid& series);
 
   // What went wrong (catalogue_trouble.cpp).
   [[nodiscard]] Status note_failed(const WindowKey& key, const FailedRead& read);
@@ -106,6 +148,7 @@ class Catalogue {
   [[nodiscard]] Result<std::vector<LogGapRow>> log_gaps() const;
 
   [[nodiscard]] Result<std::vector<SeriesRow>> series() const;
+  [[nodiscard]] Result<std::optional<SeriesRow>> find_series(const Uuid& uid) const;
   [[nodiscard]] Result<std::vector<StreamRow>> streams(const Uuid& series) const;
   [[nodiscard]] Result<std::vector<FileRow>> files(const Uuid& series) const;
   /// Ascending. What `visit` returns in error ends it.
@@ -128,12 +171,17 @@ class Catalogue {
  private:
   explicit Catalogue(sqlite3* database) noexcept : database_(database) {}
   [[nodiscard]] Status make_trouble_tables();
+  [[nodiscard]] Status make_ledger_tables();
+  [[nodiscard]] Status make_heard_table();
+  [[nodiscard]] Status insert_notes(const std::vector<LedgerNote>& notes);
+  [[nodiscard]] Status at_once(const std::function<Status()>& write);
   [[nodiscard]] Status merge_window(const StreamKey& stream, const WindowFates& fates);
   [[nodiscard]] Status insert_file(const FileRow& file);
   [[nodiscard]] Status run(const char* sql) const;
 
   sqlite3* database_;
   bool lacks_pixel_crcs_ = false;
+  bool never_noted_ = false;
 };
 
 }  // namespace ff::sink

@@ -87,14 +87,12 @@ Status Catalogue::insert_file(const FileRow& file) {
 }
 
 Status Catalogue::add_windows(const StreamKey& stream, const std::vector<WindowFates>& windows,
-                              const FileRow* file) {
-  FF_TRY(run("BEGIN IMMEDIATE"));
-  Status written = file != nullptr ? insert_file(*file) : Status{};
-  for (const WindowFates& fates : windows)
-    if (written.ok()) written = merge_window(stream, fates);
-  if (written.ok()) written = run("COMMIT");
-  if (!written.ok()) static_cast<void>(sqlite3_exec(database_, "ROLLBACK", nullptr, nullptr, nullptr));
-  return written;
+                              const FileRow* file, const std::vector<LedgerNote>& notes) {
+  return at_once([&]() -> Status {
+    if (file != nullptr) FF_TRY(insert_file(*file));
+    for (const WindowFates& fates : windows) FF_TRY(merge_window(stream, fates));
+    return insert_notes(notes);
+  });
 }
 
 Result<std::vector<FileRow>> Catalogue::files(const Uuid& series) const {

@@ -242,6 +242,7 @@ void DataFile::write_head(Hdf5Writer& writer, hid_t group) {
   writer.attribute(group, "epoch", head_.epoch);
   writer.attribute(group, "window_frames", std::uint64_t{head_.window_frames});
   writer.attribute(group, "compression", to_string(head_.compression));
+  writer.attribute(group, "sink", head_.sink);
   writer.attribute(group, "boot_id", boot_id_);
   writer.attribute(group, "clock_source", foreframe::wire::HostClock::Source_Name(clock_.source()));
   writer.attribute(group, "clock_offset_ns", std::int64_t{clock_.offset_ns()});

@@ -37,6 +37,7 @@ struct DataFileHead {
   std::uint32_t window_frames = 0;
   foreframe::wire::StreamGeometry geometry;
   Compression compression = Compression::bslz4;
+  std::string sink{};  ///< that wrote it; "" in files of versions with one sink per store
 };
 
 /// What the window's frames but those in `skip` (bits of positions) add to what is known of it. Of the skipped ones,

@@ -50,6 +50,9 @@ class Reader {
     return value;
   }
 
+  [[nodiscard]] bool has_attribute(const char* name) const {
+    return H5Aexists_by_name(file_.get(), "entry/foreframe", name, H5P_DEFAULT) > 0;
+  }
   [[nodiscard]] bool has(const char* name) const { return H5Lexists(file_.get(), name, H5P_DEFAULT) > 0; }
 
   template <typename T>
@@ -94,6 +97,9 @@ Result<DataFileHead> read_head(const Reader& reader) {
   FF_ASSIGN(const std::uint64_t window_frames, reader.number("window_frames"));
   FF_ASSIGN(const std::string compression, reader.text("compression"));
   FF_ASSIGN(head.compression, parse_compression(compression));
+  if (reader.has_attribute("sink")) {
+    FF_ASSIGN(head.sink, reader.text("sink"));
+  }
   FF_ASSIGN(const auto geometry, reader.table<std::uint8_t>("entry/foreframe/geometry", H5T_NATIVE_UINT8));
   if (stream > UINT32_MAX || partition > INT32_MAX || segment > UINT32_MAX || window_frames == 0 ||
       window_frames > 64 || !head.geometry.ParseFromArray(geometry.data(), static_cast<int>(geometry.size())))

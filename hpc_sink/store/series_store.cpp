@@ -15,6 +15,8 @@ namespace ff::sink {
 namespace {
 
 constexpr std::uint32_t kSegmentsMax = 1'000'000;
+// The ledger topic's statement of a file lists its frames, and must stay one record.
+constexpr std::uint64_t kFileFramesMax = 250'000;
 constexpr auto kPublishPatience = std::chrono::seconds(5);
 
 std::uint64_t stored_bits(const std::optional<WindowFates>& known) {
@@ -78,10 +80,6 @@ Status must_begin_again(Status status) {
 
 }  // namespace
 
-std::filesystem::path catalogue_path(const std::filesystem::path& store) {
-  return store / "catalogue.sqlite";
-}
-
 // A window that comes again while its first half lies in an open file: that file first, so that what the catalogue
 // says of the window is all there is, and durable.
 Status SeriesStore::finish_files_with(const WindowKey& key) {
@@ -115,6 +113,7 @@ Status SeriesStore::add(FinishedWindow& window) {
     return {};
   }
   blame_retention(window);
+  FF_TRY(take_up_files_of_others(window));
   FF_TRY(finish_files_with(window.key));
   FF_ASSIGN(const std::optional<WindowFates> known, catalogue_->window(window.key));
   window.refused = window.refused && !(known && known->complete);
@@ -140,8 +139,8 @@ Status SeriesStore::add(FinishedWindow& window) {
   if (fresh) {
     FF_TRY(store_frames(window, skip, outcome));
   } else {
-    if (!known || adds_to(*known, fates))
-      FF_TRY(catalogue_->add_windows(window.key.stream, {fates}, nullptr));
+    if (!known || adds_to(*known, fates) || window.dead)
+      FF_TRY(add_and_tell(subject_of(window.key.stream), {fates}, nullptr));
     settle(take_verdict(window, outcome));
   }
   count_frames(window, known.has_value(), skip);
@@ -154,7 +153,11 @@ Status SeriesStore::add(FinishedWindow& window) {
 
 // What can be stored of it is durable already, perhaps in a series that is closed: nothing but the receipt is new.
 Status SeriesStore::say_again(FinishedWindow& window, Outcome outcome) {
-  if (outcome == foreframe::wire::Receipt::DEAD_LETTERED) FF_TRY(note_missing(window, outcome));
+  if (outcome == foreframe::wire::Receipt::DEAD_LETTERED) {
+    FF_TRY(note_missing(window, outcome));
+    const LedgerSubject subject{window.key.stream, window.detector, window.window_frames, window.geometry};
+    FF_TRY(add_and_tell(subject, {fates_of(window, ~std::uint64_t{0})}, nullptr));
+  }
   met_.insert(window.key.stream.series);
   update_counts();
   shared_.metrics.records_duplicate.add(static_cast<double>(window.tickets.size()));
@@ -211,8 +214,7 @@ Status SeriesStore::store_frames(FinishedWindow& window, std::uint64_t skip, Out
   OpenFile& open = entry->second;
   open.verdicts.push_back(take_verdict(window, outcome));
   open.raw_bytes += window.raw_bytes;
-  if (file.bytes() >= options_.file_bytes_max || file.frames() >= kDataFileFramesMax)
-    return finish_file(entry);
+  if (file.bytes() >= options_.file_bytes_max || file.frames() >= kFileFramesMax) return finish_file(entry);
   return {};
 }
 
@@ -224,7 +226,8 @@ Result<DataFileHead> SeriesStore::next_head(const FinishedWindow& window) const 
                     .epoch = window.epoch,
                     .window_frames = window.window_frames,
                     .geometry = window.geometry,
-                    .compression = options_.compression};
+                    .compression = options_.compression,
+                    .sink = options_.sink};
   while (head.segment < kSegmentsMax) {
     FF_ASSIGN(const bool known, catalogue_->has_file(data_file_name(head)));
     if (!known && !std::filesystem::exists(options_.folder / data_file_name(head))) return head;
@@ -288,7 +291,8 @@ Status SeriesStore::make_durable(OpenFiles::iterator entry) {
   options_.step(StoreStep::file_renamed);
   std::error_code ignored;
   row.bytes = std::filesystem::file_size(options_.folder / row.name, ignored);
-  FF_TRY(catalogue_->add_windows(row.stream, file.index().windows, &row));
+  FF_TRY(add_and_tell({row.stream, file.head().detector, file.head().window_frames, file.head().geometry},
+                      file.index().windows, &row));
   options_.step(StoreStep::catalogued);
   for (Verdict& verdict : open.verdicts) settle(std::move(verdict));
   shared_.metrics.files_published.add();

@@ -4,6 +4,7 @@
 // which a record is no longer owed to the log.
 //
 // Data path  decode > [open file > close, fsync, rename > catalogue > verdict] > receipt > commit
+//                                                          catalogue > ledger topic > [sealing desk] > seal, master file
 // A folder per series; per (stream, partition, epoch) at most one open file. What a killed process leaves is
 // either a .part (removed at the next start, read again) or a whole file without its catalogue row (verified
 // and adopted at the next start): frames are neither lost nor doubled.
@@ -29,13 +30,16 @@
 #include "hpc_sink/receipt/receipt_stage.hpp"
 #include "hpc_sink/receipt/replay_planner.hpp"
 #include "hpc_sink/receipt/settled_windows.hpp"
+#include "hpc_sink/seal/ledger_entries.hpp"
+#include "hpc_sink/seal/ledger_feed.hpp"
 #include "hpc_sink/seal/ledger_publisher.hpp"
-#include "hpc_sink/seal/sealer.hpp"
+#include "hpc_sink/seal/sealing_desk.hpp"
 #include "hpc_sink/sink_metrics.hpp"
 #include "hpc_sink/store/catalogue.hpp"
 #include "hpc_sink/store/data_file.hpp"
 #include "hpc_sink/store/durable_file.hpp"
 #include "hpc_sink/store/master_file.hpp"
+#include "hpc_sink/store/store_catalogues.hpp"
 
 namespace ff::sink {
 
@@ -53,7 +57,8 @@ struct StoreOptions {
   std::chrono::nanoseconds idle_timeout = std::chrono::minutes(10);  ///< a series without an end
   ReplayOptions replay;
   MasterOptions master;
-  OpenLedgerWriter open_ledger;  ///< empty: seals stay in catalogue and files
+  std::uint64_t note_bytes_max = 256u << 10;  ///< of one statement in the ledger topic
+  OpenLedgerWriter open_ledger;               ///< empty: nothing is said, and nothing sealed
   StoreStepHook step = [](StoreStep) {};
 };
 
@@ -66,6 +71,7 @@ struct StoreShared {
   ReceiptStage& receipts;
   const PatienceClock& clock;
   SinkMetrics& metrics;
+  const LedgerOwnership& ownership;
 };
 
 /// The start or end of a stream's series, as read.
@@ -81,8 +87,6 @@ struct LostRecords {
   RecordTicket ticket;
 };
 
-[[nodiscard]] std::filesystem::path catalogue_path(const std::filesystem::path& store);
-
 class SeriesStore {
  public:
   /// Opens folder and catalogue, removes this sink's .part files and adopts whole files that the catalogue
@@ -91,6 +95,8 @@ class SeriesStore {
 
   /// Puts the record into the catalogue and has its receipt written. Errors: io_error, disk_full.
   [[nodiscard]] Status add(const SeriesRecord& record);
+  /// What the ledger feed brings. Errors: those of the catalogue.
+  [[nodiscard]] Status add(const FeedNews& news);
   /// Notes the gap durably. Errors: io_error, disk_full.
   [[nodiscard]] Status add(const LostRecords& lost);
   /// Writes the window's frames; its tickets are kept until the file is durable. After disk_full nothing of
@@ -101,11 +107,14 @@ class SeriesStore {
   /// Makes durable what is here; for a graceful stop. Errors as add().
   [[nodiscard]] Status finish();
 
-  /// Series not closed, and series met since the store was opened. Any thread.
-  [[nodiscard]] std::uint64_t series_open() const noexcept { return series_open_.load(); }
+  /// True when nothing is open here and nothing waits for a seal of this sink. Any thread.
+  [[nodiscard]] bool quiet() const noexcept { return quiet_.load(); }
+  /// The ledger topic is there. Any thread.
+  [[nodiscard]] bool has_ledger() const noexcept { return has_ledger_.load(); }
+  /// Series met since the store was opened. Any thread.
   [[nodiscard]] std::uint64_t series_met() const noexcept { return series_met_.load(); }
   [[nodiscard]] const Catalogue& catalogue() const noexcept { return *catalogue_; }
-  [[nodiscard]] const PublicKey& seal_key() const noexcept { return sealer_->key.public_key(); }
+  [[nodiscard]] const PublicKey& seal_key() const noexcept { return desk_->key(); }
 
  private:
   using FileKey = std::tuple<StreamKey, std::int32_t, std::uint64_t>;  // stream, partition, epoch
@@ -134,9 +143,14 @@ class SeriesStore {
       : options_(std::move(options)), shared_(shared), planner_(options_.replay, reported_) {}
 
   // recovery
+  [[nodiscard]] Status open_catalogue();
+  void open_desk(SealKey key);
   [[nodiscard]] Status recover();
   [[nodiscard]] Status recover_folder(const std::filesystem::path& folder);
-  void adopt(const std::filesystem::path& path, const std::string& name);
+  [[nodiscard]] Result<bool> may_hold_own_files(const Uuid& series) const;
+  void adopt(const std::filesystem::path& path, const std::string& name, bool verify);
+  [[nodiscard]] Status say_all_of(const SeriesRow& row);
+  [[nodiscard]] Status take_up_files_of_others(const FinishedWindow& window);
   [[nodiscard]] Status take_pixel_crcs(const std::vector<SeriesRow>& series);
   [[nodiscard]] Status load_series(const SeriesRow& row);
 
@@ -162,24 +176,36 @@ class SeriesStore {
   void blame_retention(FinishedWindow& window) const;
   [[nodiscard]] Status settle_overtaken(const StreamKey& key, const OpenStream& stream);
 
+  // what the ledger topic is told
+  [[nodiscard]] LedgerSubject subject_of(const StreamKey& key) const;
+  [[nodiscard]] bool is_settled(const StreamKey& key, const WindowFates& window) const;
+  [[nodiscard]] Status add_and_tell(const LedgerSubject& subject, const std::vector<WindowFates>& windows,
+                                    const FileRow* file);
+  [[nodiscard]] Status hear(const SeriesHeard& heard);
+
   // series
   void note_start(OpenSeries& series, const wire::EnvelopeHeader& header);
   void plan_never_seen();
   void plan_records(const Uuid& uid, const OpenSeries& series);
   void load_windows(OpenSeries& series, const StreamKey& stream, const std::vector<WindowFates>& windows);
   void note_end(OpenSeries& series, const wire::EnvelopeHeader& header);
-  [[nodiscard]] std::string close_reason(const Uuid& uid, const OpenSeries& series) const;
-  [[nodiscard]] Status close_series(const Uuid& uid, const std::string& reason);
-  [[nodiscard]] Status write_master_of(SeriesRow& series, const SeriesLedger& ledger,
-                                       const std::vector<SealRow>& seals);
-  [[nodiscard]] Status seal_and_show(SeriesRow& series);
+  [[nodiscard]] bool is_ours(const OpenStream& stream, std::uint64_t window) const;
+  [[nodiscard]] std::uint64_t windows_missed(const StreamKey& key, const OpenStream& stream) const;
+  [[nodiscard]] bool all_ended(const OpenSeries& series) const;
+  [[nodiscard]] bool is_over(const Uuid& uid, const OpenSeries& series) const;
+  [[nodiscard]] Status finish_files_of(const Uuid& uid);
+  [[nodiscard]] Status finish_due_files();
+  [[nodiscard]] Status leave_series(const Uuid& uid);
+  [[nodiscard]] Status tick_series();
+  [[nodiscard]] Status look_for_quiet();
   void update_counts();
 
   StoreOptions options_;
   StoreShared shared_;
   std::unique_ptr<Catalogue> catalogue_;
-  std::optional<Sealer> sealer_;
   std::optional<LedgerPublisher> publisher_;
+  std::optional<SealingDesk> desk_;
+  bool alone_ = true;  // no other sink has a catalogue in this store
   OpenFiles files_;
   std::map<Uuid, OpenSeries> series_;
   std::map<StreamKey, foreframe::wire::StreamGeometry> geometries_;
@@ -187,7 +213,12 @@ class SeriesStore {
   ReplayPlanner planner_;
   std::vector<LogGapRow> gaps_;  // of the blocks topic
   std::set<Uuid> met_;
-  std::atomic<std::uint64_t> series_open_{0}, series_met_{0};
+  std::set<Uuid> left_;  // done here and not sealed yet
+  std::map<std::pair<StreamKey, std::int32_t>, std::uint64_t>
+      looked_;                     // for files of others: as of which assignment
+  std::int64_t next_look_ns_ = 0;  // monotonic
+  std::atomic<bool> quiet_{false}, has_ledger_{false};
+  std::atomic<std::uint64_t> series_met_{0};
 };
 
 }  // namespace ff::sink

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SeriesStore, the series: meeting them, knowing when they are over, closing them, their master file.
+// SeriesStore, the series: meeting them, knowing when this sink has done its part, leaving them to their sealer.
 #include <algorithm>
 
 #include "common/base/clock.hpp"
 #include "common/service/logging.hpp"
-#include "hpc_sink/store/file_names.hpp"
 #include "hpc_sink/store/series_store.hpp"
 
 namespace ff::sink {
 namespace {
+
+constexpr std::int64_t kLookNs = 10'000'000;
 
 Verdict verdict_of(const SeriesRecord& record) {
   return {.stream = {Uuid::from_bytes(as_bytes(record.header.series_uid())).value(), record.header.stream()},
@@ -22,8 +23,8 @@ Verdict verdict_of(const SeriesRecord& record) {
 }  // namespace
 
 void SeriesStore::update_counts() {
-  series_open_.store(series_.size());
   series_met_.store(met_.size());
+  quiet_.store(false);
   shared_.metrics.series_open.set(static_cast<double>(series_.size()));
 }
 
@@ -33,10 +34,13 @@ Status SeriesStore::meet(const StreamRow& stream, const std::string& detector) {
   const auto known = series_.find(uid);
   if (known != series_.end() && known->second.streams.contains(stream.key.stream)) return {};
   FF_TRY(catalogue_->add_stream(stream, detector, utc_now_ns()));
+  FF_ASSIGN([[maybe_unused]] const auto heard, catalogue_->take_heard(uid));
   FF_TRY(catalogue_->set_open(uid));
-  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
-  for (const SeriesRow& row : rows)
-    if (row.uid == uid) FF_TRY(load_series(row));
+  FF_TRY(catalogue_->set_left(uid, false));
+  left_.erase(uid);
+  FF_ASSIGN(const auto row, catalogue_->find_series(uid));
+  if (row) FF_TRY(load_series(*row));
+  FF_TRY(add_and_tell(subject_of(stream.key), {}, nullptr));
   if (known == series_.end())
     service::log_info("series opened", {{"series", uid.to_string()}, {"detector", detector}});
   update_counts();
@@ -89,48 +93,94 @@ Status SeriesStore::add(const SeriesRecord& record) {
     note_end(series, record.header);
   }
   settle(verdict_of(record));
+  return desk_->heard(uid);
+}
+
+// Windows are spread over the partitions of the blocks topic; only those of partitions that are read here are missed
+// here.
+bool SeriesStore::is_ours(const OpenStream& stream, std::uint64_t window) const {
+  if (stream.partition_count == 0) return true;
+  return shared_.offsets.assigned(
+      transport::Topic::blocks,
+      static_cast<std::int32_t>((stream.partition_base + window) % stream.partition_count));
+}
+
+// Stops counting at one: whether there are any is all that is asked.
+std::uint64_t SeriesStore::windows_missed(const StreamKey& key, const OpenStream& stream) const {
+  if (reported_.count(key) >= stream.windows_expected) return 0;
+  for (const auto& [first, past] : reported_.gaps(key, stream.windows_expected, SIZE_MAX))
+    for (std::uint64_t window = first; window < std::min(past, first + stream.partition_count + 1); ++window)
+      if (is_ours(stream, window)) return 1;
+  return 0;
+}
+
+bool SeriesStore::all_ended(const OpenSeries& series) const {
+  bool ended = !series.streams.empty();
+  for (const std::uint32_t stream : series.announced) ended = ended && series.streams.contains(stream);
+  for (const auto& [stream, state] : series.streams) ended = ended && state.ended;
+  return ended;
+}
+
+// True when this sink waits for nothing more of the series. Whether the series is over, its sealer says.
+bool SeriesStore::is_over(const Uuid& uid, const OpenSeries& series) const {
+  const std::int64_t now_ns = shared_.clock.now_ns(), waited_ns = now_ns - series.last_activity_ns;
+  const bool ended = all_ended(series);
+  const bool misses = planner_.misses(uid) || std::ranges::any_of(series.streams, [&](const auto& entry) {
+                        return windows_missed({uid, entry.first}, entry.second) > 0;
+                      });
+  if (ended && !misses && !series.announced.empty()) return true;
+  // What was asked for again gets its time to arrive; as long as some of it does, it gets it anew.
+  const std::int64_t patience_ns = options_.grace.count() + (misses ? options_.replay_timeout.count() : 0);
+  if (ended && (waited_ns > patience_ns || now_ns - series.ended_ns > options_.grace_max.count()))
+    return true;
+  return waited_ns > options_.idle_timeout.count();
+}
+
+Status SeriesStore::finish_files_of(const Uuid& uid) {
+  for (auto next = files_.begin(); next != files_.end();) {
+    const auto entry = next++;
+    if (std::get<0>(entry->first).series == uid) FF_TRY(finish_file(entry));
+  }
   return {};
 }
 
-// Why the series is over, or "".
-std::string SeriesStore::close_reason(const Uuid& uid, const OpenSeries& series) const {
-  const std::int64_t now_ns = shared_.clock.now_ns(), waited_ns = now_ns - series.last_activity_ns;
-  const bool misses = planner_.misses(uid);
-  bool all_ended = !series.streams.empty(), all_reported = true;
-  for (const std::uint32_t stream : series.announced)
-    all_ended = all_ended && series.streams.contains(stream);
-  for (const auto& [stream, state] : series.streams) {
-    all_ended = all_ended && state.ended;
-    all_reported = all_reported && reported_.count({uid, stream}) >= state.windows_expected;
-  }
-  if (all_ended && all_reported && !misses && !series.announced.empty()) return "complete";
-  // What was asked for again gets its time to arrive; as long as some of it does, it gets it anew.
-  const std::int64_t patience_ns = options_.grace.count() + (misses ? options_.replay_timeout.count() : 0);
-  if (all_ended && (waited_ns > patience_ns || now_ns - series.ended_ns > options_.grace_max.count()))
-    return "grace over";
-  if (waited_ns > options_.idle_timeout.count()) return "idle";
-  return "";
-}
-
-Status SeriesStore::tick() {
-  const std::int64_t now_ns = monotonic_now_ns();
+// A file is closed early where its series' sealer waits for it: a sealer hears of a window when its file is durable.
+Status SeriesStore::finish_due_files() {
+  const std::int64_t age_max_ns =
+      std::min(options_.file_max_time.count(), std::max<std::int64_t>(options_.idle_timeout.count() / 2, 1));
   for (auto next = files_.begin(); next != files_.end();) {
     const auto entry = next++;
     const std::vector<Verdict>& verdicts = entry->second.verdicts;
+    const auto series = series_.find(std::get<0>(entry->first).series);
+    const bool wanted = series != series_.end() && all_ended(series->second) &&
+                        shared_.clock.now_ns() - series->second.last_activity_ns > options_.grace.count() / 2;
     if (!verdicts.empty() && !verdicts.front().tickets.empty() &&
         !shared_.offsets.valid(verdicts.front().tickets.front()))
       abandon_file(entry);
-    else if (now_ns - entry->second.opened_ns > options_.file_max_time.count())
+    else if (wanted || monotonic_now_ns() - entry->second.opened_ns > age_max_ns)
       FF_TRY(finish_file(entry));
   }
+  return {};
+}
+
+Status SeriesStore::tick() {
+  FF_TRY(finish_due_files());
+  if (monotonic_now_ns() >= next_look_ns_) FF_TRY(tick_series());
+  FF_TRY(publisher_->tick());
+  has_ledger_.store(publisher_->partitions() > 0);
+  return {};
+}
+
+Status SeriesStore::tick_series() {
+  next_look_ns_ = monotonic_now_ns() + kLookNs;
   plan_never_seen();
-  std::vector<std::pair<Uuid, std::string>> over;
+  std::vector<Uuid> over;
   for (const auto& [uid, series] : series_)
-    if (std::string reason = close_reason(uid, series); !reason.empty())
-      over.emplace_back(uid, std::move(reason));
-  for (const auto& [uid, reason] : over) FF_TRY(close_series(uid, reason));
+    if (is_over(uid, series)) over.push_back(uid);
+  for (const Uuid& uid : over) FF_TRY(leave_series(uid));
   for (ReplayAsk& ask : planner_.due(shared_.clock.now_ns())) shared_.receipts.ask(std::move(ask));
-  return publisher_->tick();
+  FF_TRY(desk_->tick());
+  return look_for_quiet();
 }
 
 // The end record says how many windows there are; those of which nothing came are only known by that.
@@ -141,7 +191,8 @@ void SeriesStore::plan_never_seen() {
       if (state.ended)
         planner_.never_seen(
             {uid, stream}, series.detector, state.windows_expected,
-            overtaken(uid, std::nullopt) ? "freed by the log before it was read" : "window never came");
+            overtaken(uid, std::nullopt) ? "freed by the log before it was read" : "window never came",
+            [this, state = state](std::uint64_t window) { return is_ours(state, window); });
     plan_records(uid, series);
   }
 }
@@ -159,64 +210,27 @@ void SeriesStore::plan_records(const Uuid& uid, const OpenSeries& series) {
   }
 }
 
-Status SeriesStore::close_series(const Uuid& uid, const std::string& reason) {
-  for (auto next = files_.begin(); next != files_.end();) {
-    const auto entry = next++;
-    if (std::get<0>(entry->first).series == uid) FF_TRY(finish_file(entry));
-  }
+Status SeriesStore::leave_series(const Uuid& uid) {
+  FF_TRY(finish_files_of(uid));
   for (const auto& [stream, state] : series_.at(uid).streams) FF_TRY(settle_overtaken({uid, stream}, state));
-  FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
-  const auto row = std::find_if(rows.begin(), rows.end(), [&](const SeriesRow& r) { return r.uid == uid; });
-  if (row == rows.end())
-    return fail(Errc::not_found, "series " + uid.to_string() + " is not in the catalogue");
-  SeriesRow closed = *row;
-  closed.closed_utc_ns = utc_now_ns();
-  closed.close_reason = reason;
-  FF_TRY(seal_and_show(closed));
-  // Last of all: a sink killed before this line closes the series again, with the same result.
-  FF_TRY(catalogue_->set_closed(closed));
-  publisher_->look_again();
+  FF_TRY(catalogue_->set_left(uid, true));
+  left_.insert(uid);
   series_.erase(uid);
   planner_.forget(uid);
   update_counts();
   return {};
 }
 
-/// Seals the series as it is when closed. The seal is durable before any file shows it.
-Status SeriesStore::seal_and_show(SeriesRow& series) {
-  const auto ledger = build_ledger(*catalogue_, series);
-  if (!ledger.ok() && ledger.error().code == Errc::out_of_range) {
-    service::log_error("no seal and no master file: the series' end says more frames than a ledger holds",
-                       {{"series", series.uid.to_string()}, {"why", ledger.error().message}});
-    return {};
+// A series that was left is waited for while its seal may be this sink's to make.
+Status SeriesStore::look_for_quiet() {
+  for (auto next = left_.begin(); next != left_.end();) {
+    const auto uid = next++;
+    FF_ASSIGN(const auto row, catalogue_->find_series(*uid));
+    const bool foreign = row && desk_->ready() && !desk_->ours(row->detector);
+    if (!row || row->closed_utc_ns != 0 || foreign) left_.erase(uid);
   }
-  if (!ledger.ok()) return ledger.error();
-  FF_ASSIGN(const std::vector<SealRow> seals, seal_series(*catalogue_, *ledger, *sealer_));
-  options_.step(StoreStep::sealed);
-  return write_master_of(series, *ledger, seals);
-}
-
-/// Writes the master and names it in `series`.
-Status SeriesStore::write_master_of(SeriesRow& series, const SeriesLedger& ledger,
-                                    const std::vector<SealRow>& seals) {
-  const std::string name = master_file_name(series.uid, series.detector);
-  const std::filesystem::path path = options_.folder / name, part = part_path(path, options_.sink);
-  std::filesystem::create_directories(path.parent_path());
-  Status written = write_master(part, *catalogue_, ledger, seals, options_.master);
-  if (written.ok()) written = trim_and_sync(part);
-  if (written.ok()) written = publish(part, path, true);
-  if (!written.ok()) {
-    std::error_code ignored;
-    std::filesystem::remove(part, ignored);
-    return written;
-  }
-  options_.step(StoreStep::master_renamed);
-  series.master = name;
-  shared_.metrics.masters_written.add();
-  service::log_info("series closed", {{"series", series.uid.to_string()},
-                                      {"reason", series.close_reason},
-                                      {"master", name},
-                                      {"ledger_closes", ledger.closes()}});
+  quiet_.store(series_.empty() && left_.empty() && desk_->open_count() == 0 &&
+               (desk_->ready() || !options_.open_ledger));
   return {};
 }
 

@@ -34,6 +34,11 @@ Status SeriesStore::add(const LostRecords& lost) {
                 .next_offset = lost.gap.next_offset,
                 .noticed_utc_ns = utc_now_ns()};
   FF_TRY(catalogue_->add_log_gap(row));
+  if (options_.open_ledger) {
+    FF_ASSIGN(LedgerNote note, gap_note({options_.sink, options_.destination}, row));
+    FF_TRY(catalogue_->add_notes({std::move(note)}));
+    publisher_->look_again();
+  }
   if (lost.gap.topic == transport::Topic::blocks) gaps_.push_back(std::move(row));
   shared_.offsets.done(lost.ticket);
   return {};
@@ -74,11 +79,11 @@ Status SeriesStore::settle_overtaken(const StreamKey& key, const OpenStream& str
       lost.push_back(
           {window, false, std::vector<FrameFate>(frames, make_fate(pb::LOST, pb::STAGE_RETENTION))});
       if (lost.size() < kRowsPerTransaction) continue;
-      FF_TRY(catalogue_->add_windows(key, lost, nullptr));
+      FF_TRY(add_and_tell(subject_of(key), lost, nullptr));
       lost.clear();
     }
   }
-  return lost.empty() ? Status{} : catalogue_->add_windows(key, lost, nullptr);
+  return lost.empty() ? Status{} : add_and_tell(subject_of(key), lost, nullptr);
 }
 
 }  // namespace ff::sink

@@ -17,19 +17,55 @@ Result<std::unique_ptr<SeriesStore>> SeriesStore::open(StoreOptions options, Sto
   if (code) return fail(Errc::io_error, "store.path " + options.folder.string() + ": " + code.message());
   std::unique_ptr<SeriesStore> store(new SeriesStore(std::move(options), shared));
   FF_ASSIGN(SealKey key, SealKey::load_or_create(store->options_.seal_key_file));
-  store->sealer_.emplace(Sealer{key, store->options_.sink, store->options_.destination});
   service::log_info("seals are signed with", {{"public_key", to_text(key.public_key())}});
-  FF_ASSIGN(store->catalogue_, Catalogue::open(catalogue_path(store->options_.folder)));
-  store->publisher_.emplace(store->options_.open_ledger, *store->catalogue_);
+  FF_TRY(store->open_catalogue());
+  store->open_desk(std::move(key));
   FF_TRY(store->recover());
   return store;
+}
+
+Status SeriesStore::open_catalogue() {
+  FF_TRY(take_up_old_catalogue(options_.folder, options_.sink));
+  const std::filesystem::path own = catalogue_path(options_.folder, options_.sink);
+  std::error_code code;
+  for (const auto& entry : std::filesystem::directory_iterator(options_.folder, code)) {
+    const std::string name = entry.path().filename().string();
+    alone_ = alone_ && !(name.starts_with("catalogue.") && name.ends_with(".sqlite") && entry.path() != own);
+  }
+  if (code) return fail(Errc::io_error, "reading " + options_.folder.string() + ": " + code.message());
+  FF_ASSIGN(catalogue_, Catalogue::open(own));
+  publisher_.emplace(options_.open_ledger, options_.destination, *catalogue_, shared_.metrics);
+  return {};
+}
+
+void SeriesStore::open_desk(SealKey key) {
+  desk_.emplace(DeskOptions{.folder = options_.folder,
+                            .sink = options_.sink,
+                            .destination = options_.destination,
+                            .master = options_.master,
+                            // Time for the other sinks' last statements to come through the topic.
+                            .grace = options_.grace + options_.grace / 2,
+                            .replay_timeout = options_.replay_timeout,
+                            .grace_max = options_.grace_max,
+                            .idle_timeout = options_.idle_timeout,
+                            .step = options_.step},
+                std::move(key),
+                DeskSurroundings{.catalogue = *catalogue_,
+                                 .publisher = *publisher_,
+                                 .ownership = shared_.ownership,
+                                 .clock = shared_.clock,
+                                 .metrics = shared_.metrics,
+                                 .storing = [this](const Uuid& uid) { return series_.contains(uid); }});
+  publisher_->set_owner([this](const std::string& detector) { return desk_->ours(detector); });
 }
 
 Status SeriesStore::recover() {
   std::error_code code;
   for (const auto& entry : std::filesystem::directory_iterator(options_.folder, code)) {
-    if (entry.is_directory() && Uuid::parse(entry.path().filename().string()).ok())
-      FF_TRY(recover_folder(entry.path()));
+    const auto uid = Uuid::parse(entry.path().filename().string());
+    if (!entry.is_directory() || !uid.ok()) continue;
+    FF_ASSIGN(const bool looked_at, may_hold_own_files(*uid));
+    if (looked_at) FF_TRY(recover_folder(entry.path()));
   }
   if (code) return fail(Errc::io_error, "reading " + options_.folder.string() + ": " + code.message());
   FF_ASSIGN(gaps_, catalogue_->log_gaps());
@@ -39,10 +75,21 @@ Status SeriesStore::recover() {
   for (const auto& [key, read] : failed) shared_.failed.insert(key, read);
   FF_ASSIGN(const std::vector<SeriesRow> rows, catalogue_->series());
   if (catalogue_->lacks_pixel_crcs()) FF_TRY(take_pixel_crcs(rows));
-  for (const SeriesRow& row : rows)
-    if (row.closed_utc_ns == 0) FF_TRY(load_series(row));
+  FF_ASSIGN(left_, catalogue_->left_series());
+  for (const SeriesRow& row : rows) {
+    if (row.closed_utc_ns != 0) continue;
+    if (catalogue_->never_noted() && options_.open_ledger) FF_TRY(say_all_of(row));
+    if (!left_.contains(row.uid)) FF_TRY(load_series(row));
+  }
   update_counts();
   return {};
+}
+
+// A sink meets a series before it makes a file of it. Where it is alone, also files that no catalogue knows are its own.
+Result<bool> SeriesStore::may_hold_own_files(const Uuid& series) const {
+  if (alone_) return true;
+  FF_ASSIGN(const auto row, catalogue_->find_series(series));
+  return row && row->closed_utc_ns == 0;
 }
 
 Status SeriesStore::recover_folder(const std::filesystem::path& folder) {
@@ -59,7 +106,7 @@ Status SeriesStore::recover_folder(const std::filesystem::path& folder) {
     } else if (name.ends_with(".h5") && !name.ends_with("_master.h5")) {
       const std::string in_store = folder.filename().string() + "/" + name;
       FF_ASSIGN(const bool known, catalogue_->has_file(in_store));
-      if (!known) adopt(path, in_store);
+      if (!known) adopt(path, in_store, true);
     }
   }
   return {};
@@ -83,8 +130,12 @@ Status SeriesStore::take_pixel_crcs(const std::vector<SeriesRow>& series) {
 
 // The file was renamed but its row did not get into the catalogue. A file that doesn't verify stays where it
 // is, for people to look at; its windows are read again from the log under another name.
-void SeriesStore::adopt(const std::filesystem::path& path, const std::string& name) {
-  const auto content = read_data_file(path, true);
+void SeriesStore::adopt(const std::filesystem::path& path, const std::string& name, bool verify) {
+  if (verify && !alone_) {
+    const auto head = read_data_file(path, false);
+    if (head.ok() && head->head.sink != options_.sink) return;  // another sink's
+  }
+  const auto content = read_data_file(path, verify);
   Status adopted = content.ok() ? Status{} : Status{content.error()};
   if (content.ok() && data_file_name(content->head) != name)
     adopted =
@@ -101,7 +152,9 @@ void SeriesStore::adopt(const std::filesystem::path& path, const std::string& na
                       .frame_numbers = content->index.frame_numbers};
     adopted = meet({.key = head.stream, .window_frames = head.window_frames, .geometry = head.geometry},
                    head.detector);
-    if (adopted.ok()) adopted = catalogue_->add_windows(head.stream, content->index.windows, &row);
+    if (adopted.ok())
+      adopted = add_and_tell({head.stream, head.detector, head.window_frames, head.geometry},
+                             content->index.windows, &row);
   }
   if (!adopted.ok()) {
     service::log_error("a data file that the catalogue does not know could not be adopted",

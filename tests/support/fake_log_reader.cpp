@@ -3,6 +3,7 @@
 // FakeLog and FakeLogReader: partitions as vectors.
 #include "tests/support/fake_log_reader.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <thread>
@@ -162,6 +163,33 @@ std::vector<wire::ReceiptRecord> FakeLog::written_receipts() const {
   return receipts;
 }
 
+std::vector<transport::LogRecord> FakeLog::ledger_records(std::size_t first) const {
+  std::vector<transport::LogRecord> records = written();
+  std::erase_if(records, [](const transport::LogRecord& r) { return r.topic != transport::Topic::ledger; });
+  records.erase(records.begin(),
+                records.begin() + static_cast<std::ptrdiff_t>(std::min(first, records.size())));
+  return records;
+}
+
+Result<std::optional<transport::LogRecord>> FakeLedgerReader::poll(std::chrono::nanoseconds timeout) {
+  if (!std::exchange(told_, true) && on_assigned)
+    for (const std::int32_t partition : partitions_) on_assigned(transport::Topic::ledger, partition);
+  if (waiting_.empty()) {
+    auto news = log_.ledger_records(next_);
+    quiet_ = news.empty();
+    next_ += news.size();
+    for (transport::LogRecord& record : news)
+      if (partitions_.contains(record.position.partition)) waiting_.push_back(std::move(record));
+  }
+  if (waiting_.empty()) {
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(timeout, std::chrono::milliseconds(5)));
+    return std::optional<transport::LogRecord>();
+  }
+  auto record = std::move(waiting_.front());
+  waiting_.pop_front();
+  return std::optional(std::move(record));
+}
+
 Status FakeLogWriter::produce(transport::Topic topic, std::uint32_t partition, std::string_view key,
                               Payload value, Delivered delivered) {
   if (log_.write_fault() == Errc::disk_full) return fail(Errc::disk_full, "the log is full");
@@ -177,16 +205,16 @@ void FakeLogWriter::poll(std::chrono::nanoseconds timeout) {
   if (waiting_.empty()) return std::this_thread::sleep_for(timeout);
   for (auto& [record, delivered] : std::exchange(waiting_, {})) {
     if (log_.write_fault()) {
-      delivered(fail(Errc::timed_out, "no broker answers"));
+      if (delivered) delivered(fail(Errc::timed_out, "no broker answers"));
       continue;
     }
     log_.write(std::move(record));
-    delivered(transport::LogPosition{});
+    if (delivered) delivered(transport::LogPosition{});
   }
 }
 
 Status FakeLogWriter::flush(std::chrono::nanoseconds timeout) {
-  poll(timeout);
+  if (!waiting_.empty()) poll(timeout);
   return {};
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -45,6 +46,8 @@ class FakeLog {
   /// Records produced so far, by this process and those before it.
   [[nodiscard]] std::vector<transport::LogRecord> written() const;
   [[nodiscard]] std::vector<wire::ReceiptRecord> written_receipts() const;
+  /// The ledger topic as a reader finds it: what was produced to it, from record `first` on.
+  [[nodiscard]] std::vector<transport::LogRecord> ledger_records(std::size_t first) const;
   /// Called (by the writer's thread) with each receipt record that is written: a test's own agent.
   std::function<void(const wire::ReceiptRecord&)> on_receipt_record;
 
@@ -91,6 +94,26 @@ class FakeLogReader final : public transport::LogReader {
   std::shared_ptr<FakeLog> log_;
   std::map<FakeLog::PartitionKey, std::int64_t> next_;
   std::size_t turn_ = 0;
+};
+
+/// Reads what was written to the ledger topic, all of it, in the order in which it was written: a reader that holds
+/// `partitions` of the two that the topic has.
+class FakeLedgerReader final : public transport::LogReader {
+ public:
+  explicit FakeLedgerReader(const FakeLog& log, std::set<std::int32_t> partitions = {0, 1})
+      : log_(log), partitions_(std::move(partitions)) {}
+
+  [[nodiscard]] Result<std::optional<transport::LogRecord>> poll(std::chrono::nanoseconds timeout) override;
+  [[nodiscard]] Status commit(transport::Topic, std::int32_t, std::int64_t) override { return {}; }
+  [[nodiscard]] bool caught_up() const override { return told_ && waiting_.empty() && quiet_; }
+  [[nodiscard]] std::string trouble() const override { return {}; }
+
+ private:
+  const FakeLog& log_;
+  std::set<std::int32_t> partitions_;
+  std::size_t next_ = 0;
+  std::deque<transport::LogRecord> waiting_;
+  bool told_ = false, quiet_ = false;
 };
 
 /// Delivers at the next poll().

@@ -37,16 +37,21 @@ sink::SinkConfig quick_config(const std::filesystem::path& store) {
 }
 
 SinkOutcome run_over(const std::shared_ptr<FakeLog>& log, const sink::SinkConfig& config,
-                     sink::StoreStepHook step, sink::OpenLedgerWriter open_ledger) {
+                     sink::StoreStepHook step, sink::OpenLedgerWriter open_ledger,
+                     sink::OpenFeedReader open_ledger_reader) {
   service::StopSignal stop;
   service::Metrics metrics("sink");
   service::Health health;
+  if (!open_ledger) open_ledger = [&](Error& why) { return log->open_writer(why); };
+  if (!open_ledger_reader)
+    open_ledger_reader = [&](Error&) { return std::make_unique<FakeLedgerReader>(*log); };
   auto summary =
       sink::run_sink(config, {.stop = stop,
                               .metrics = metrics,
                               .health = health,
                               .open_log = [&](Error&) { return std::make_unique<FakeLogReader>(log); },
                               .open_ledger = std::move(open_ledger),
+                              .open_ledger_reader = std::move(open_ledger_reader),
                               .open_receipts = [&](Error& why) { return log->open_writer(why); },
                               .progress = [] {},
                               .ready = [] {},
@@ -54,8 +59,12 @@ SinkOutcome run_over(const std::shared_ptr<FakeLog>& log, const sink::SinkConfig
   return {std::move(summary), metrics.render()};
 }
 
+std::filesystem::path catalogue_of(const std::filesystem::path& store) {
+  return sink::catalogue_path(store, sink::SinkConfig().sink_name);
+}
+
 sink::SeriesLedger only_ledger(const std::filesystem::path& store) {
-  auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(store));
+  auto catalogue = sink::Catalogue::open_read_only(catalogue_of(store));
   FF_CHECK(catalogue.ok());
   const auto series = (*catalogue)->series();
   FF_CHECK(series.ok() && series->size() == 1);

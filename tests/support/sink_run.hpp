@@ -35,11 +35,15 @@ struct SinkOutcome {
   std::string metrics;
 };
 
-/// Runs the sink until all series are closed. `step`: see StoreStepHook.
+/// Runs the sink until all series are closed. `step`: see StoreStepHook. Without `open_ledger` and its reader the ledger
+/// topic is the FakeLog's.
 [[nodiscard]] SinkOutcome run_over(
     const std::shared_ptr<FakeLog>& log, const sink::SinkConfig& config,
-    sink::StoreStepHook step = [](sink::StoreStep) {}, sink::OpenLedgerWriter open_ledger = {});
+    sink::StoreStepHook step = [](sink::StoreStep) {}, sink::OpenLedgerWriter open_ledger = {},
+    sink::OpenFeedReader open_ledger_reader = {});
 
+/// The catalogue of the only sink of a store. The path of it for a sink that is called as quick_config calls it.
+[[nodiscard]] std::filesystem::path catalogue_of(const std::filesystem::path& store);
 /// The ledger of the only series in the store.
 [[nodiscard]] sink::SeriesLedger only_ledger(const std::filesystem::path& store);
 /// Pixels of all frames as the master file shows them, row-major, and its states.

@@ -3,12 +3,11 @@
 // What `foreframe ledger ...` and `foreframe why` have in common: arguments, and finding the series that is meant.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "common/base/result.hpp"
-#include "hpc_sink/store/catalogue.hpp"
+#include "hpc_sink/store/store_catalogues.hpp"
 
 namespace ff::tools {
 
@@ -22,9 +21,9 @@ struct LedgerArguments {
   std::string log_url, topic_prefix = "site.beamline";  ///< verify, list, show: seals from the ledger topic
 };
 
-/// The store's catalogue, and those of its series that `series` means. Errors: not_found (no store, no such series).
+/// The store's catalogues, and those of its series that `series` means. Errors: not_found (no store, no such series).
 struct ChosenSeries {
-  std::unique_ptr<sink::Catalogue> catalogue;
+  sink::StoreCatalogues catalogues;
   std::vector<sink::SeriesRow> rows;  ///< by age
 };
 [[nodiscard]] Result<ChosenSeries> choose_series(const LedgerArguments& arguments);

@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "hpc_sink/store/ledger.hpp"
-#include "hpc_sink/store/series_store.hpp"
 #include "tools/command/command_support.hpp"
 #include "tools/command/commands.hpp"
 #include "tools/command/ledger_arguments.hpp"
@@ -41,8 +40,9 @@ Result<std::vector<ShownLedger>> load(const LedgerArguments& arguments) {
   FF_ASSIGN(const ChosenSeries chosen, choose_series(arguments));
   std::vector<ShownLedger> ledgers;
   for (const sink::SeriesRow& row : chosen.rows) {
-    FF_ASSIGN(sink::SeriesLedger ledger, sink::build_ledger(*chosen.catalogue, row));
-    FF_ASSIGN(const std::vector<sink::SealRow> seals, chosen.catalogue->seals(row.uid));
+    FF_ASSIGN(const auto catalogue, chosen.catalogues.of(row.uid));
+    FF_ASSIGN(sink::SeriesLedger ledger, sink::build_ledger(*catalogue, row));
+    FF_ASSIGN(const std::vector<sink::SealRow> seals, catalogue->seals(row.uid));
     ledgers.push_back({std::move(ledger), seals.empty() ? 0 : seals.back().number});
   }
   return ledgers;
@@ -147,8 +147,8 @@ CLI::App* add_verify(CLI::App& app, LedgerArguments& arguments) {
 
 Result<ChosenSeries> choose_series(const LedgerArguments& arguments) {
   ChosenSeries chosen;
-  FF_ASSIGN(chosen.catalogue, sink::Catalogue::open_read_only(sink::catalogue_path(arguments.store)));
-  FF_ASSIGN(std::vector<sink::SeriesRow> rows, chosen.catalogue->series());
+  FF_ASSIGN(chosen.catalogues, sink::StoreCatalogues::open(arguments.store));
+  FF_ASSIGN(std::vector<sink::SeriesRow> rows, chosen.catalogues.series());
   for (sink::SeriesRow& row : rows)
     if (row.uid.to_string().starts_with(arguments.series)) chosen.rows.push_back(std::move(row));
   if (chosen.rows.empty() && !arguments.series.empty())

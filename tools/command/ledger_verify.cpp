@@ -13,7 +13,7 @@
 #include "hpc_sink/seal/ledger_check.hpp"
 #include "hpc_sink/seal/merkle_tree.hpp"
 #include "hpc_sink/seal/published_seals.hpp"
-#include "hpc_sink/store/series_store.hpp"
+#include "hpc_sink/store/hdf5_writer.hpp"
 #include "tools/command/command_support.hpp"
 #include "tools/command/ledger_arguments.hpp"
 
@@ -175,10 +175,12 @@ bool meant(const sink::Seal& seal, const std::string& series) {
 std::vector<sink::Seal> seals_here(const LedgerArguments& arguments, const sink::Seal& published) {
   sink::SealBody body;
   std::vector<sink::Seal> seals;
-  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(arguments.store));
-  if (!catalogue.ok() || !body.ParseFromString(published.body())) return seals;
+  const auto catalogues = sink::StoreCatalogues::open(arguments.store);
+  if (!catalogues.ok() || !body.ParseFromString(published.body())) return seals;
   const auto uid = Uuid::from_bytes(as_bytes(body.series_uid()));
   if (!uid.ok()) return seals;
+  const auto catalogue = catalogues->of(*uid);
+  if (!catalogue.ok()) return seals;
   const auto rows = (*catalogue)->seals(*uid);
   if (!rows.ok()) return seals;
   for (const sink::SealRow& row : *rows) seals.push_back(row.seal);
@@ -210,9 +212,12 @@ int verify_store(const LedgerArguments& arguments, const sink::CheckOptions& opt
     return report_error("ledger verify",
                         fail(Errc::not_found, "the store " + arguments.store + " holds no series"));
   Verdicts verdicts;
-  for (const sink::SeriesRow& row : chosen->rows)
-    take(verdicts, row.uid.to_string(), sink::check_store(arguments.store, *chosen->catalogue, row, options),
+  for (const sink::SeriesRow& row : chosen->rows) {
+    const auto catalogue = chosen->catalogues.of(row.uid);
+    if (!catalogue.ok()) return report_error("ledger verify", catalogue.error());
+    take(verdicts, row.uid.to_string(), sink::check_store(arguments.store, **catalogue, row, options),
          arguments);
+  }
   return finish(verdicts, arguments);
 }
 

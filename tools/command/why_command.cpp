@@ -31,7 +31,9 @@ int run(const LedgerArguments& arguments, std::uint64_t frame) {
                                                                 " series: write more of it"));
   if (const Status prepared = sink::prepare_hdf5(); !prepared.ok())
     return report_error("why", prepared.error());
-  const auto story = sink::tell_frame(arguments.store, *chosen->catalogue, chosen->rows.front(), frame);
+  const auto catalogue = chosen->catalogues.of(chosen->rows.front().uid);
+  if (!catalogue.ok()) return report_error("why", catalogue.error());
+  const auto story = sink::tell_frame(arguments.store, **catalogue, chosen->rows.front(), frame);
   if (!story.ok()) return report_error("why", story.error());
   std::printf(
       "%s", arguments.json ? (sink::story_json(*story, 1) + "\n").c_str() : sink::story_text(*story).c_str());

@@ -106,7 +106,7 @@ TEST_CASE("a catalogue of version 1 is brought up, and takes its pixel CRCs from
   REQUIRE(test::run_over(log, test::quick_config(store.path())).summary.ok());
   const StreamKey stream{series.options.uid, 0};
   const auto crcs_there = [&] {
-    const auto catalogue = Catalogue::open_read_only(catalogue_path(store.path()));
+    const auto catalogue = Catalogue::open_read_only(test::catalogue_of(store.path()));
     REQUIRE(catalogue.ok());
     const auto windows = (*catalogue)->windows(stream);
     REQUIRE(windows.ok());
@@ -119,26 +119,27 @@ TEST_CASE("a catalogue of version 1 is brought up, and takes its pixel CRCs from
   REQUIRE(before.size() == 20);
   CHECK(std::count(before.begin(), before.end(), 0u) == 1);
 
-  run_sql(catalogue_path(store.path()),
+  run_sql(test::catalogue_of(store.path()),
           "CREATE TABLE old (uid TEXT NOT NULL, stream INTEGER NOT NULL, window INTEGER NOT NULL, complete "
           "INTEGER NOT "
           "NULL, fates BLOB NOT NULL, PRIMARY KEY (uid, stream, window)) WITHOUT ROWID;"
           "INSERT INTO old SELECT uid, stream, window, complete, fates FROM windows; DROP TABLE windows;"
           "ALTER TABLE old RENAME TO windows; DROP TABLE seals; PRAGMA user_version = 1;");
-  CHECK(Catalogue::open_read_only(catalogue_path(store.path())).error().code == Errc::unsupported_version);
+  CHECK(Catalogue::open_read_only(test::catalogue_of(store.path())).error().code ==
+        Errc::unsupported_version);
   REQUIRE(test::run_over(log, test::quick_config(store.path())).summary.ok());
   CHECK(crcs_there() == before);
-  const auto catalogue = Catalogue::open(catalogue_path(store.path()));
+  const auto catalogue = Catalogue::open(test::catalogue_of(store.path()));
   REQUIRE(catalogue.ok());
   CHECK_FALSE((*catalogue)->lacks_pixel_crcs());
 }
 
 TEST_CASE("a catalogue of a later version is refused by its number", "[sink][catalogue]") {
   const TemporaryFolder store;
-  REQUIRE(Catalogue::open(catalogue_path(store.path())).ok());
-  run_sql(catalogue_path(store.path()), "PRAGMA user_version = 3;");
-  for (const auto& opened : {Catalogue::open(catalogue_path(store.path())).error(),
-                             Catalogue::open_read_only(catalogue_path(store.path())).error()}) {
+  REQUIRE(Catalogue::open(test::catalogue_of(store.path())).ok());
+  run_sql(test::catalogue_of(store.path()), "PRAGMA user_version = 3;");
+  for (const auto& opened : {Catalogue::open(test::catalogue_of(store.path())).error(),
+                             Catalogue::open_read_only(test::catalogue_of(store.path())).error()}) {
     CHECK(opened.code == Errc::unsupported_version);
     CHECK(opened.message.find("schema 3") != std::string::npos);
   }

@@ -39,7 +39,7 @@ struct TroubledStore {
     REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
   }
   [[nodiscard]] Result<sink::FrameStory> tell(std::uint64_t frame) const {
-    const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
+    const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(folder.path()));
     REQUIRE(catalogue.ok());
     const auto rows = (*catalogue)->series();
     REQUIRE(rows.ok());

@@ -43,7 +43,7 @@ struct SealedStore {
     return {};
   }
   [[nodiscard]] std::vector<sink::Seal> seals() const {
-    const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
+    const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(folder.path()));
     REQUIRE(catalogue.ok());
     std::vector<sink::Seal> found;
     const auto rows = (*catalogue)->seals(series.options.uid);
@@ -53,7 +53,7 @@ struct SealedStore {
   }
   [[nodiscard]] sink::SealBody last_body() const { return sink::open_seal(seals().back()).value(); }
   [[nodiscard]] sink::LedgerCheck check(const sink::CheckOptions& options = {.key = {}, .deep = true}) const {
-    const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
+    const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(folder.path()));
     REQUIRE(catalogue.ok());
     const auto rows = (*catalogue)->series();
     REQUIRE(rows.ok());
@@ -68,7 +68,7 @@ struct SealedStore {
   }
   void change(const std::string& sql) const {
     sqlite3* database = nullptr;
-    REQUIRE(sqlite3_open(sink::catalogue_path(folder.path()).c_str(), &database) == SQLITE_OK);
+    REQUIRE(sqlite3_open(catalogue_of(folder.path()).c_str(), &database) == SQLITE_OK);
     CHECK(sqlite3_exec(database, sql.c_str(), nullptr, nullptr, nullptr) == SQLITE_OK);
     sqlite3_close(database);
   }
@@ -264,7 +264,7 @@ TEST_CASE("frames that come after the seal make seal 2, chained to seal 1; nothi
   append_to(*log, series, early);
   REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
   const auto seals_now = [&] {
-    const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
+    const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(folder.path()));
     return (*catalogue)->seals(series.options.uid).value();
   };
   REQUIRE(seals_now().size() == 1);
@@ -321,7 +321,7 @@ TEST_CASE("a series sealed by a time-out says so, and counts the frames of which
   const auto log = std::make_shared<FakeLog>();
   append_to(*log, series, some);
   REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
-  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
+  const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(folder.path()));
   const sink::SealBody body =
       sink::open_seal((*catalogue)->seals(series.options.uid).value().at(0).seal).value();
   CHECK(body.reason() == reason);
@@ -382,15 +382,18 @@ TEST_CASE("seals reach the ledger topic, the latest of each series", "[seal][pub
     REQUIRE(writer.ok());
     return std::move(*writer);
   };
+  const auto open_reader = [&](Error&) {
+    return std::move(transport::open_log_reader(options, "test.ledger", {transport::Topic::ledger}).value());
+  };
   REQUIRE(run_over(
-              log, config, [](sink::StoreStep) {}, open)
+              log, config, [](sink::StoreStep) {}, open, open_reader)
               .summary.ok());
   const auto reader = transport::open_log_follower(options, "test", {transport::Topic::ledger});
   REQUIRE(reader.ok());
   const auto seals = sink::read_published_seals(**reader);
   REQUIRE(seals.ok());
   REQUIRE(seals->size() == 1);
-  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(config.store_path));
+  const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(config.store_path));
   const auto kept = (*catalogue)->seals(series.options.uid).value();
   CHECK(sink::check_published(seals->front(), {kept.back().seal}, {}).holds());
   CHECK((*catalogue)->unpublished_seals()->empty());

@@ -20,7 +20,7 @@ using namespace ff::test;
 namespace pb = foreframe::wire;
 
 std::unique_ptr<sink::Catalogue> catalogue_in(const std::filesystem::path& store) {
-  auto opened = sink::Catalogue::open(sink::catalogue_path(store));
+  auto opened = sink::Catalogue::open(catalogue_of(store));
   REQUIRE(opened.ok());
   return std::move(*opened);
 }
@@ -29,17 +29,32 @@ std::unique_ptr<sink::Catalogue> catalogue_in(const std::filesystem::path& store
 std::vector<wire::LedgerRecord> records_of(const std::filesystem::path& store, const std::string& name,
                                            const Uuid& uid) {
   const auto catalogue = catalogue_in(store);
+  const sink::LedgerSpeaker speaker{name, "hpc", 300};  // so small that a statement is more than one record
+  const auto streams = catalogue->streams(uid);
+  REQUIRE(streams.ok());
+  const sink::LedgerSubject subject{
+      {uid, 0}, "eiger", streams->front().window_frames, streams->front().geometry};
+  const auto settled = [](const sink::WindowFates& window) { return window.complete; };
   std::vector<wire::LedgerRecord> records;
+  const auto keep = [&](const Result<std::vector<sink::LedgerNote>>& notes) {
+    REQUIRE(notes.ok());
+    for (const sink::LedgerNote& note : *notes) {
+      const auto parsed = wire::parse_ledger_record(as_bytes(note.value));
+      INFO((parsed.ok() ? "" : parsed.error().message));
+      REQUIRE(parsed.ok());
+      records.push_back(*parsed);
+    }
+  };
   const auto files = catalogue->files(uid);
   REQUIRE(files.ok());
   for (const sink::FileRow& file : *files) {
     const auto content = sink::read_data_file(store / file.name, false);
     REQUIRE(content.ok());
-    records.push_back(sink::file_record(file, "eiger", name, content->index.windows));
+    keep(sink::file_notes(speaker, subject, file, content->index.windows, settled, 1));
   }
   const auto windows = catalogue->windows({uid, 0});
   REQUIRE(windows.ok());
-  records.push_back(sink::windows_record({uid, 0}, "eiger", name, *windows));
+  keep(sink::window_notes(speaker, subject, *windows, settled, 2));
   return records;
 }
 
@@ -100,12 +115,21 @@ TEST_CASE("what two sinks stored of a series gives the leaves of one sink alone,
       }
       if (record.header.has_series_end()) REQUIRE(catalogue->add_end({uid, 0}, header, 1000).ok());
     }
-    for (const wire::LedgerRecord& record : records) {
-      const auto parsed = wire::parse_ledger_record(wire::seal_control(record)->bytes());
-      INFO((parsed.ok() ? "" : parsed.error().message));
-      REQUIRE(parsed.ok());
-      REQUIRE(sink::join_record(*catalogue, *parsed).ok());
-    }
+    const auto join_all = [&] {
+      std::size_t news = 0;
+      for (const wire::LedgerRecord& record : records) {
+        const auto statement = sink::statement_of(record);
+        REQUIRE(statement.ok());
+        REQUIRE(statement->has_value());
+        CHECK((*statement)->destination == "hpc");
+        const auto joined = sink::join_statement(*catalogue, **statement, 1);
+        REQUIRE(joined.ok());
+        news += *joined ? 1 : 0;
+      }
+      return news;
+    };
+    CHECK(join_all() > 0);
+    CHECK(join_all() == 0);
     CHECK(root_of(*catalogue, uid) == root_of(*catalogue_in(alone.path()), uid));
     CHECK(catalogue->files(uid)->size() ==
           catalogue_in(first.path())->files(uid)->size() + catalogue_in(second.path())->files(uid)->size());

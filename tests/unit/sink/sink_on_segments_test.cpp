@@ -59,6 +59,18 @@ struct RealLog {
                return std::move(
                    transport::open_log_reader(options, kGroup, {Topic::blocks, Topic::series}).value());
              },
+         .open_ledger =
+             [&](Error&) { return std::move(transport::open_log_writer(options, {Topic::ledger}).value()); },
+         .open_ledger_reader =
+             [&](Error&) {
+               return std::move(
+                   transport::open_log_reader(options, std::string(kGroup) + ".ledger", {Topic::ledger})
+                       .value());
+             },
+         .open_series_follower =
+             [&](Error&) {
+               return std::move(transport::open_log_follower(options, kGroup, {Topic::series}).value());
+             },
          .open_receipts =
              [&](Error&) {
                return std::move(transport::open_log_writer(options, {Topic::receipts, Topic::dead}).value());

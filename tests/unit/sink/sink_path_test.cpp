@@ -61,7 +61,7 @@ std::size_t frames_in_data_files(const std::filesystem::path& store) {
 }
 
 std::size_t seal_count(const CodedSeries& series, const std::filesystem::path& store) {
-  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(store));
+  const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(store));
   REQUIRE(catalogue.ok());
   const auto seals = (*catalogue)->seals(series.options.uid);
   REQUIRE(seals.ok());
