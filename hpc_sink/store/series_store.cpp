@@ -139,7 +139,7 @@ Status SeriesStore::add(FinishedWindow& window) {
   if (fresh) {
     FF_TRY(store_frames(window, skip, outcome));
   } else {
-    if (!known || adds_to(*known, fates) || window.dead)
+    if (!known || adds_to(*known, fates) || outcome != foreframe::wire::Receipt::OUTCOME_UNSPECIFIED)
       FF_TRY(add_and_tell(subject_of(window.key.stream), {fates}, nullptr));
     settle(take_verdict(window, outcome));
   }

@@ -18,7 +18,9 @@ LedgerSubject SeriesStore::subject_of(const StreamKey& key) const {
 }
 
 bool SeriesStore::is_settled(const StreamKey& key, const WindowFates& window) const {
-  if (window.complete) return true;
+  const bool refused = std::ranges::any_of(
+      window.fates, [](FrameFate fate) { return fate.stage == foreframe::wire::STAGE_STORE; });
+  if (window.complete || refused) return true;
   const auto failed = shared_.failed.find({key, window.window});
   return failed && failed->dead;
 }
