@@ -63,7 +63,8 @@ bool LedgerFeed::poll_ledger() {
   if (!record.ok()) {
     if (record.error().code == Errc::refused)
       around_.fatal(record.error());
-    else
+    else if (record.error().code !=
+             Errc::out_of_range)  // what a state topic folded away is there again behind it
       report(record.error());
     return false;
   }
