@@ -12,8 +12,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr auto kPoll = milliseconds(20);
-constexpr std::int64_t kRetryNs = 1'000'000'000;
+constexpr auto kFeedPoll = milliseconds(20);
+constexpr std::int64_t kFeedRetryNs = 1'000'000'000;
 
 }  // namespace
 
@@ -35,7 +35,7 @@ void LedgerFeed::open(std::unique_ptr<transport::LogReader>& reader, const OpenF
   Error why;
   reader = how(why);
   if (reader) return;
-  next_open_ns_ = monotonic_now_ns() + kRetryNs;
+  next_open_ns_ = monotonic_now_ns() + kFeedRetryNs;
   report(why);
 }
 
@@ -56,10 +56,10 @@ void LedgerFeed::open_readers() {
 // True when something came.
 bool LedgerFeed::poll_ledger() {
   if (!ledger_) {
-    if (!series_) std::this_thread::sleep_for(kPoll);
+    if (!series_) std::this_thread::sleep_for(kFeedPoll);
     return false;
   }
-  auto record = ledger_->poll(kPoll);
+  auto record = ledger_->poll(kFeedPoll);
   if (!record.ok()) {
     if (record.error().code == Errc::refused)
       around_.fatal(record.error());
@@ -78,7 +78,7 @@ bool LedgerFeed::poll_ledger() {
 
 bool LedgerFeed::poll_series() {
   if (!series_) return false;
-  auto record = series_->poll(ledger_ ? milliseconds(0) : kPoll);
+  auto record = series_->poll(ledger_ ? milliseconds(0) : kFeedPoll);
   if (!record.ok()) {
     report(record.error());
     return false;

@@ -11,7 +11,7 @@
 namespace ff::sink {
 namespace {
 
-constexpr std::int64_t kLookNs = 10'000'000;
+constexpr std::int64_t kDeskLookNs = 10'000'000;
 
 Error not_ours() { return fail(Errc::stopped, "the detector's ledger partition went to another sink"); }
 
@@ -38,7 +38,7 @@ std::string SealingDesk::close_reason(const Uuid& uid, const OpenSeries& series)
 
 Status SealingDesk::tick() {
   if (monotonic_now_ns() < next_look_ns_) return {};
-  next_look_ns_ = monotonic_now_ns() + kLookNs;
+  next_look_ns_ = monotonic_now_ns() + kDeskLookNs;
   drop_lost();
   std::vector<std::pair<Uuid, std::string>> over;
   for (const auto& [uid, series] : open_) {
