@@ -95,6 +95,7 @@ Result<Intake> WindowAssembler::add(const WindowRecord& record) {
   FF_TRY(check_fits(record));
   epochs_.insert(record.header.epoch());
   const Intake intake = record.header.has_block() ? add_block(record) : add_window(record);
+  if (record.header.has_window()) note_sent(facts_);
   if (intake == Intake::duplicate) return intake;
   tickets_.push_back(record.ticket);
   note_record(facts_, record.header, record.payload.size(), record.ticket);

@@ -70,6 +70,13 @@ void join_groups(WindowFacts& facts, const WindowFacts& later) {
   });
 }
 
+// What is read again after a crash, or joined twice, has the same offsets: it was not sent twice.
+void join_sends(WindowFacts& facts, const WindowFacts& a, const WindowFacts& b) {
+  const bool apart = a.partition() == b.partition() &&
+                     (a.last_offset() < b.first_offset() || b.last_offset() < a.first_offset());
+  facts.set_sends(apart ? a.sends() + b.sends() : std::max(a.sends(), b.sends()));
+}
+
 void join_failures(WindowFacts& facts, const WindowFacts& other) {
   for (const WindowFacts::Failure& failure : other.failures()) {
     const bool known = std::any_of(facts.failures().begin(), facts.failures().end(), [&](const auto& mine) {
@@ -87,6 +94,8 @@ WindowFacts no_facts() {
   facts.set_last_offset(-1);
   return facts;
 }
+
+void note_sent(WindowFacts& facts) { facts.set_sends(facts.sends() + 1); }
 
 void note_record(WindowFacts& facts, const wire::EnvelopeHeader& header, std::size_t payload_bytes,
                  const RecordTicket& ticket) {
@@ -145,6 +154,7 @@ std::string merge_facts(const std::string& known, const std::string& later) {
   for (const std::string& agent : (newer ? a : b).agents()) note_agent(joined, agent);
   const WindowFacts& other = newer ? a : b;
   join_failures(joined, other);
+  join_sends(joined, a, b);
   if (other.partition() == joined.partition() || joined.first_offset() < 0)
     note_offsets(joined, other.partition(), other.first_offset(), other.last_offset());
   joined.set_read_utc_ns(std::max(a.read_utc_ns(), b.read_utc_ns()));

@@ -27,6 +27,8 @@ inline constexpr int kFailuresKeptMax = 8;  ///< of one window; the metrics coun
 /// Notes a record of the window that was taken.
 void note_record(WindowFacts& facts, const wire::EnvelopeHeader& header, std::size_t payload_bytes,
                  const RecordTicket& ticket);
+/// Notes that the window's own record came, also when the same is here already.
+void note_sent(WindowFacts& facts);
 /// Notes a block that could not be decoded.
 void note_failure(WindowFacts& facts, const std::string& block, const Error& why);
 /// The same, of facts that are serialised already.

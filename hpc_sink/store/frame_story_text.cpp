@@ -70,6 +70,7 @@ Json stream_json(const StreamStory& story) {
     json["log"] = {{"partition", story.facts.partition()},
                    {"first_offset", story.facts.first_offset()},
                    {"last_offset", story.facts.last_offset()},
+                   {"sends", story.facts.sends()},
                    {"read_utc", format_utc(story.facts.read_utc_ns())}};
   json["log_gaps"] = Json::array();
   for (const LogGapRow& gap : story.log_gaps)
@@ -94,6 +95,11 @@ std::string group_text(const foreframe::wire::WindowFacts::Group& group, std::ui
          words_of<kernels::Profile>(group.profiles()) + ", " +
          (group.bound().empty() ? "exact" : "bound " + group.bound()) + ", epoch " +
          std::to_string(group.epoch()) + ", policy " + std::to_string(group.policy_generation()) + "\n";
+}
+
+std::string sends_text(std::uint32_t sends) {
+  if (sends == 0) return "";
+  return ", sent " + std::to_string(sends) + (sends == 1 ? " time" : " times");
 }
 
 std::string gaps_text(const StreamStory& story) {
@@ -124,7 +130,7 @@ std::string stream_text(const StreamStory& story) {
   if (story.facts.first_offset() >= 0 && story.facts.read_utc_ns() != 0)
     text += "    log       partition " + std::to_string(story.facts.partition()) + ", offsets " +
             std::to_string(story.facts.first_offset()) + "-" + std::to_string(story.facts.last_offset()) +
-            ", read by " + format_utc(story.facts.read_utc_ns()) + "\n";
+            sends_text(story.facts.sends()) + ", read by " + format_utc(story.facts.read_utc_ns()) + "\n";
   text += gaps_text(story);
   for (const auto& failure : story.facts.failures())
     text += "    failure   " + failure.block() + ": " + failure.reason() + "\n";

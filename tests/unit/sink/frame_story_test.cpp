@@ -15,6 +15,14 @@ using namespace ff;
 using namespace ff::test;
 namespace pb = foreframe::wire;
 
+Result<sink::FrameStory> tell_from(const std::filesystem::path& store, std::uint64_t frame) {
+  const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(store));
+  REQUIRE(catalogue.ok());
+  const auto rows = (*catalogue)->series();
+  REQUIRE(rows.ok());
+  return sink::tell_frame(store, **catalogue, rows->front(), frame);
+}
+
 // Window 0 whole but for frame 5, which the agent never got; window 1 with a block that can't be decoded; of window 2
 // nothing comes.
 struct TroubledStore {
@@ -39,11 +47,7 @@ struct TroubledStore {
     REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
   }
   [[nodiscard]] Result<sink::FrameStory> tell(std::uint64_t frame) const {
-    const auto catalogue = sink::Catalogue::open_read_only(catalogue_of(folder.path()));
-    REQUIRE(catalogue.ok());
-    const auto rows = (*catalogue)->series();
-    REQUIRE(rows.ok());
-    return sink::tell_frame(folder.path(), **catalogue, rows->front(), frame);
+    return tell_from(folder.path(), frame);
   }
   CodedSeries series = make_coded_series({.frames = 24, .lost = {5}});
   TemporaryFolder folder;
@@ -115,14 +119,34 @@ TEST_CASE("why tells what the log has lost of the partition of a frame that is n
   append_to(*log, series, series.records);
   log->free_below(transport::Topic::blocks, 0, 5);
   REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
-  const auto catalogue = sink::Catalogue::open_read_only(sink::catalogue_path(folder.path()));
-  REQUIRE(catalogue.ok());
-  const auto rows = (*catalogue)->series();
-  const auto freed = sink::tell_frame(folder.path(), **catalogue, rows->front(), 0);
-  const auto stored = sink::tell_frame(folder.path(), **catalogue, rows->front(), 16);
+  const auto freed = tell_from(folder.path(), 0), stored = tell_from(folder.path(), 16);
   REQUIRE((freed.ok() && stored.ok()));
   CHECK(stored->streams[0].log_gaps.empty());
   REQUIRE(freed->streams[0].log_gaps.size() == 1);
   CHECK(says(sink::story_text(*freed), "log gap   partition 0, offsets 0-4 were gone before they were read"));
   CHECK(says(sink::story_json(*freed, 1), "\"next_offset\": 5"));
+}
+
+TEST_CASE("why tells how often a window was sent until it was done", "[sink][why]") {
+  const CodedSeries series = make_coded_series({.frames = 24});
+  std::vector<CodedRecord> first, again;
+  for (const CodedRecord& record : series.records) {
+    const bool of_window_1 = (record.header.has_block() && record.header.block().window() == 1) ||
+                             (record.header.has_window() && record.header.window().window() == 1);
+    if (of_window_1) again.push_back(record);
+    if (!of_window_1 || !record.header.has_block() || record.header.block().tile() != 0)
+      first.push_back(record);
+  }
+  const TemporaryFolder folder;
+  const auto log = std::make_shared<FakeLog>();
+  append_to(*log, series, first);
+  REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
+  append_to(*log, series, again);
+  REQUIRE(run_over(log, quick_config(folder.path())).summary.ok());
+  const auto twice = tell_from(folder.path(), 8 + 3), once = tell_from(folder.path(), 0);
+  REQUIRE((twice.ok() && once.ok()));
+  CHECK(twice->streams[0].fate == sink::make_fate(pb::STORED_EXACT));
+  CHECK(twice->streams[0].facts.sends() == 2);
+  CHECK(says(sink::story_text(*twice), ", sent 2 times, read by "));
+  CHECK(says(sink::story_json(*once, 1), "\"sends\": 1"));
 }
