@@ -13,6 +13,7 @@
 #include "hpc_sink/filter/chunk_cache.hpp"
 #include "hpc_sink/store/hdf5_writer.hpp"
 #include "tools/convert/hdf5_companions.hpp"
+#include "tools/recording/hdf5_bitshuffle.hpp"
 #include "tools/recording/hdf5_handle.hpp"
 #include "tools/recording/part_file.hpp"
 
@@ -154,6 +155,9 @@ Status Hdf5Conversion::code_batch(Batch& batch) {
 }
 
 Status Hdf5Conversion::write_file(const ConversionPart& part) {
+  // HDF5 puts the names of filters it knows into the file: the same frames give the same file, first or second.
+  FF_TRY(ensure_bitshuffle_filter());
+  FF_TRY(ensure_foreframe_filter());
   const std::string path = path_ + ".part.h5";
   const Hdf5Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT));
   if (!file.ok()) return fail(Errc::io_error, path + ": can't be created; is the folder writable?");
