@@ -129,10 +129,10 @@ Result<std::string> check(const AgentConfig& config) {
     if (name->empty() || name->size() > 64)
       return fail(Errc::config_error, "agent.name and detector.name have 1 to 64 characters");
   if (config.collector_timeout < kHeartbeatsMissed * config.link_heartbeat)
-    return fail(
-        Errc::config_error,
-        "collector.timeout must be three heartbeats (link.heartbeat) or more, or a collector that is merely "
-        "busy is taken for dead");
+    return fail(Errc::config_error,
+                "link.collector_timeout must be three heartbeats (link.heartbeat) or more, or a collector "
+                "that is merely "
+                "busy is taken for dead");
   if (config.sentinels.size() > 8) return fail(Errc::config_error, "detector.sentinels: at most 8 values");
   if (config.collectors.empty()) return fail(Errc::config_error, "link.collectors: at least one address");
   if (const auto windowing = parse_windowing(config.group_windowing); !windowing.ok())

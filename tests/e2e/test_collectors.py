@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from checks import assert_ledger_closes, assert_pixels_equal
+from checks import assert_ledger_closes, assert_pixels_equal, own_topics
 from path_runner import Daemon, PathRunner, free_port
 from recordings import simulated_sources
 
@@ -31,8 +31,8 @@ def test_agents_move_on_and_nothing_is_lost_or_doubled(fault, bin_dir, tmp_path,
     expected = source.pixels(bin_dir, tmp_path)
     ports = [free_port(), free_port()]
     collectors = ", ".join(f'"tcp://127.0.0.1:{port}"' for port in ports)
-    prefix = "test." + "".join(c for c in tmp_path.name if c.isalnum())
-    settings = {"agent": {"link.collectors": f"[{collectors}]", "link.collector_timeout": "1 s"},
+    prefix = own_topics()
+    settings = {"agent": {"link.collectors": f"[{collectors}]", "link.collector_timeout": "1 s", "link.heartbeat": "200 ms"},
                 "collector": {"link.listen": f"tcp://127.0.0.1:{ports[0]}", "link.credit": CREDIT,
                               "link.heartbeat": "200 ms"}}
     with PathRunner(bin_dir, tmp_path, f"kafka://{kafka}", settings=settings, topic_prefix=prefix) as path:
