@@ -121,16 +121,16 @@ void CollectorPipeline::connect_stages() {
 CollectorPipeline::CollectorPipeline(const CollectorConfig& config, std::unique_ptr<transport::LogWriter> log,
                                      std::unique_ptr<transport::LogReader> receipts,
                                      std::unique_ptr<transport::LinkReceiver> link,
-                                     std::uint32_t partition_count, service::Metrics& metrics)
+                                     PartitionCounts partitions, service::Metrics& metrics)
     : metrics_(metrics),
       log_(std::move(log)),
       link_(std::move(link)),
-      admission_(partition_count, metrics_),
+      admission_(partitions, metrics_),
       publisher_(*log_, metrics_),
       follower_(std::move(receipts), metrics_),
       desk_(*link_, follower_, config.receipts_table_bytes, metrics_),
       gap_timeout_ns_(config.link_gap_timeout.count()) {
-  link_->set_partition_count(partition_count);
+  link_->set_partition_count(partitions.blocks);
   connect_stages();
 }
 
@@ -142,8 +142,9 @@ Result<std::unique_ptr<CollectorPipeline>> CollectorPipeline::open(const Collect
   FF_ASSIGN(const transport::LogOptions options, config.log_options());
   FF_ASSIGN(auto receipts, transport::open_log_follower(options, config.name, {transport::Topic::receipts}));
   FF_ASSIGN(auto link, transport::LinkReceiver::open(config.link_options()));
-  return std::unique_ptr<CollectorPipeline>(new CollectorPipeline(
-      config, std::move(log), std::move(receipts), std::move(link), std::min(blocks, series), metrics));
+  return std::unique_ptr<CollectorPipeline>(new CollectorPipeline(config, std::move(log), std::move(receipts),
+                                                                  std::move(link),
+                                                                  PartitionCounts{blocks, series}, metrics));
 }
 
 Status CollectorPipeline::drain(nanoseconds timeout) {

@@ -46,7 +46,7 @@ class CollectorPipeline {
  private:
   CollectorPipeline(const CollectorConfig& config, std::unique_ptr<transport::LogWriter> log,
                     std::unique_ptr<transport::LogReader> receipts,
-                    std::unique_ptr<transport::LinkReceiver> link, std::uint32_t partition_count,
+                    std::unique_ptr<transport::LinkReceiver> link, PartitionCounts partitions,
                     service::Metrics& metrics);
   void connect_stages();
   void take(transport::ReceivedEnvelope received);

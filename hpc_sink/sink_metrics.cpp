@@ -42,6 +42,7 @@ SinkMetrics::SinkMetrics(service::Metrics& m)
       records_pending(m.gauge("records_pending", "Records read and not yet in a durable file")),
       series_open(m.gauge("series_open", "Series not closed")),
       store_queue(m.gauge("store_queue_depth", "Finished windows that wait for the store")),
+      partitions(m.gauge("partitions_owned", "Partitions of the topic blocks that this sink reads")),
       ledger_waiting(
           m.gauge("ledger_records_waiting", "Statements and seals that the log does not have yet")),
       ledger_partitions(m.gauge("ledger_partitions_owned",

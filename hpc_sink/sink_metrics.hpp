@@ -20,7 +20,7 @@ struct SinkMetrics {
   service::Counter store_retries, log_gaps, restarts;
   service::Counter ledger_published, ledger_joined, seals_made;
   service::Gauge memory_bytes, records_pending, series_open, store_queue;
-  service::Gauge ledger_waiting, ledger_partitions, series_sealing;
+  service::Gauge partitions, ledger_waiting, ledger_partitions, series_sealing;
 
   /// Records that were read and can't be used, by reason.
   [[nodiscard]] service::Counter refused(Errc reason);

@@ -247,6 +247,7 @@ Status SinkPath::commit(bool now) {
     around_.step(StoreStep::committed);
   }
   metrics_.records_pending.set(static_cast<double>(offsets_.pending()));
+  metrics_.partitions.set(static_cast<double>(offsets_.assigned_count(transport::Topic::blocks)));
   return {};
 }
 

@@ -41,8 +41,9 @@ Result<Admitted> Admission::admit(const std::string& agent, const foreframe::wir
   count(header);
   // P was fixed when the series began; a log with fewer partitions than that has to do with what it has.
   const std::uint32_t fixed = header.partition_count();
-  const std::uint32_t partitions = fixed >= 1 && fixed <= partition_count_ ? fixed : partition_count_;
   const bool is_state = header.has_series_start() || header.has_series_end();
+  const std::uint32_t there = is_state ? partitions_.series : partitions_.blocks;
+  const std::uint32_t partitions = fixed >= 1 && fixed <= there ? fixed : there;
   return Admitted{is_state ? transport::Topic::series : transport::Topic::blocks,
                   wire::partition_of(header, partitions), key_of(header)};
 }

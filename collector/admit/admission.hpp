@@ -23,6 +23,11 @@
 
 namespace ff::collector {
 
+/// How many partitions the log's topics have.
+struct PartitionCounts {
+  std::uint32_t blocks = 1, series = 1;
+};
+
 struct Admitted {
   transport::Topic topic = transport::Topic::blocks;
   std::uint32_t partition = 0;
@@ -41,8 +46,8 @@ class Admission {
   static constexpr std::size_t kStreamsMax = 8192;
   static constexpr std::size_t kAskedAtOnceMax = 256;  ///< ranges per stream
 
-  Admission(std::uint32_t partition_count, CollectorMetrics& metrics)
-      : partition_count_(partition_count), metrics_(metrics) {}
+  Admission(PartitionCounts partitions, CollectorMetrics& metrics)
+      : partitions_(partitions), metrics_(metrics) {}
 
   /// `agent`: who said HELLO on the connection. Errors: those of parse_envelope, malformed (header and link
   /// disagree), refused (zombie).
@@ -67,7 +72,7 @@ class Admission {
   void count(const wire::EnvelopeHeader& header);
   SequenceTracker& tracker(const StreamKey& key);
 
-  std::uint32_t partition_count_;
+  PartitionCounts partitions_;
   CollectorMetrics& metrics_;
   std::map<std::pair<std::string, std::uint32_t>, Owner> owners_;  ///< of (detector, stream)
   std::map<StreamKey, SequenceTracker> trackers_;

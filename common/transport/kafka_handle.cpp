@@ -26,10 +26,16 @@ Status set_option(rd_kafka_NewTopic_t* topic, const char* name, const std::strin
                                             : kafka_error(code, std::string("topic setting ") + name);
 }
 
+// A group's assignor evens out the number of partitions, whatever topics they are of: with as many of the small topic of
+// series records as of blocks, one sink may be given all blocks and the other all series.
+int partitions_of(Topic topic, const LogOptions& options) noexcept {
+  return topic == Topic::series ? 1 : static_cast<int>(options.partitions);
+}
+
 Result<NewTopic> describe_topic(const std::string& name, Topic topic, const LogOptions& options) {
   std::array<char, 256> why{};
-  NewTopic made(rd_kafka_NewTopic_new(name.c_str(), static_cast<int>(options.partitions),
-                                      kBrokerDefaultReplication, why.data(), why.size()));
+  NewTopic made(rd_kafka_NewTopic_new(name.c_str(), partitions_of(topic, options), kBrokerDefaultReplication,
+                                      why.data(), why.size()));
   if (!made) return fail(Errc::invalid_argument, "topic " + name + ": " + why.data());
   if (topic_is_state(topic)) FF_TRY(set_option(made.get(), "cleanup.policy", "compact"));
   if (topic_is_kept_by_time(topic)) {

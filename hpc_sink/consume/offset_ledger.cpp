@@ -59,6 +59,13 @@ bool OffsetLedger::assigned(transport::Topic topic, std::int32_t partition) cons
   return entry != partitions_.end() && entry->second.assigned;
 }
 
+std::size_t OffsetLedger::assigned_count(transport::Topic topic) const {
+  std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(std::ranges::count_if(partitions_, [topic](const auto& entry) {
+    return entry.first.first == topic && entry.second.assigned;
+  }));
+}
+
 void OffsetLedger::done(const RecordTicket& ticket) {
   std::lock_guard lock(mutex_);
   if (is_valid(ticket)) partitions_.at({ticket.topic, ticket.partition}).pending.erase(ticket.first_offset);

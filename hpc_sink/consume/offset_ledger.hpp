@@ -49,6 +49,7 @@ class OffsetLedger {
 
   /// True while the partition's records are read here.
   [[nodiscard]] bool assigned(transport::Topic topic, std::int32_t partition) const;
+  [[nodiscard]] std::size_t assigned_count(transport::Topic topic) const;
 
   /// Commit positions that moved since the last call, each with its new value.
   [[nodiscard]] std::vector<CommitPosition> take_commits();

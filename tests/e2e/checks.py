@@ -2,6 +2,7 @@
 """What must hold after a series has gone down the path. Reads files with h5py alone, as a scientist would."""
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,11 @@ import hdf5plugin  # noqa: F401  registers the public bitshuffle filter
 import numpy as np
 
 STORED_EXACT, DAMAGED, LOST, NOT_ACQUIRED = 2, 6, 7, 8  # FrameState of common/wire/records.proto
+
+
+def own_topics() -> str:
+    """A topic prefix that no other test has: they share a broker, and run beside each other."""
+    return f"test.{uuid.uuid4().hex[:16]}"
 
 
 def master_of(store: Path, series: dict) -> Path:

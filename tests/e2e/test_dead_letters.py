@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from checks import assert_ledger_closes, assert_pixels_equal, frames_in
+from checks import assert_ledger_closes, assert_pixels_equal, frames_in, own_topics
 from path_runner import PathRunner
 from recordings import simulated_sources
 
@@ -47,7 +47,7 @@ def wait_until(condition, what: str, timeout_s: float = 60) -> None:
 def test_a_record_that_the_spool_lost_ends_as_dead_letters_which_can_be_listed_and_exported(bin_dir, tmp_path, log_url):
     source = simulated_sources()[4]
     expected = source.pixels(bin_dir, tmp_path)
-    prefix = "test." + "".join(c for c in tmp_path.name if c.isalnum())
+    prefix = own_topics()
     quick = {"sink": {"store.window_timeout": "3 s", "store.grace": "2 s", "replay.timeout": "10 s", "replay.pause": "1 s"}}
     with PathRunner(bin_dir, tmp_path, log_url, settings=quick, topic_prefix=prefix) as path:
         assert path.daemons["collector"].stop() == 0  # nothing leaves the spool

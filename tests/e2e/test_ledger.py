@@ -10,6 +10,7 @@ from pathlib import Path
 
 import h5py
 import pytest
+from checks import own_topics
 from path_runner import PathRunner
 from recordings import simulated_sources
 
@@ -100,7 +101,7 @@ def test_why_tells_a_frames_way(sealed, bin_dir):
 
 
 def test_seals_stand_in_apache_kafka(bin_dir, tmp_path, kafka):
-    prefix = "test." + "".join(c for c in tmp_path.name if c.isalnum())
+    prefix = own_topics()
     log = f"kafka://{kafka}"
     with PathRunner(bin_dir, tmp_path, log, topic_prefix=prefix) as path:
         path.replay(simulated_sources()[4].argument, "--rate", "max")

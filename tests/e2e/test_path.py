@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from checks import assert_ledger_closes, assert_pixels_equal
+from checks import assert_ledger_closes, assert_pixels_equal, own_topics
 from path_runner import PathRunner
 from recordings import all_sources, real_sources, simulated_sources
 
@@ -29,7 +29,7 @@ KAFKA_SOURCES = (real_sources() or simulated_sources())[:5] + simulated_sources(
 
 @pytest.mark.parametrize("source", KAFKA_SOURCES, ids=lambda source: source.name)
 def test_every_pixel_arrives_over_apache_kafka(source, bin_dir, tmp_path, kafka):
-    prefix = "test." + "".join(c for c in tmp_path.name if c.isalnum())
+    prefix = own_topics()
     with PathRunner(bin_dir, tmp_path, f"kafka://{kafka}", topic_prefix=prefix) as path:
         stream_and_compare(path, bin_dir, tmp_path, source, "--rate", "max")
 

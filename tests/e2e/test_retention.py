@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 
-from checks import assert_ledger_closes, assert_pixels_equal, frames_in
+from checks import assert_ledger_closes, assert_pixels_equal, frames_in, own_topics
 from kafka_records import delete_records
 from path_runner import PathRunner
 from recordings import simulated_sources
@@ -24,7 +24,7 @@ def wait_for_records(path: PathRunner, name: str, at_least: float) -> None:
 def test_what_nobody_has_any_more_is_lost_to_retention_and_the_next_series_is_stored(bin_dir, tmp_path, kafka):
     source = simulated_sources()[4]
     expected = source.pixels(bin_dir, tmp_path)
-    prefix = "test." + "".join(c for c in tmp_path.name if c.isalnum())
+    prefix = own_topics()
     with PathRunner(bin_dir, tmp_path, f"kafka://{kafka}", settings=QUICK, topic_prefix=prefix) as path:
         path.replay(source.argument, "--rate", "max", "--series-id", "1")
         path.wait_until_closed()

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from checks import assert_ledger_closes, assert_pixels_equal, master_of
+from checks import assert_ledger_closes, assert_pixels_equal, master_of, own_topics
 from path_runner import Daemon, PathRunner
 from recordings import simulated_sources
 
@@ -26,7 +26,7 @@ class TwoSinks:
     """A path whose second sink runs beside the runner's own."""
 
     def __init__(self, bin_dir, folder, kafka):
-        prefix = "test." + "".join(c for c in folder.name if c.isalnum())
+        prefix = own_topics()
         settings = {"sink": {"sink.name": "one", "log.kafka": SESSION, "store.grace": "2 s", "replay.timeout": "20 s"}}
         self.path = PathRunner(bin_dir, folder, f"kafka://{kafka}", settings=settings, topic_prefix=prefix)
 
@@ -45,10 +45,11 @@ class TwoSinks:
     def wait_until_shared(self) -> None:
         deadline = time.monotonic() + 60
         while True:
-            owned = [sink.metric("foreframe_sink_ledger_partitions_owned") for sink in self.sinks.values()]
-            if sum(owned) == 4 and min(owned) > 0:
+            owned = [[sink.metric(f"foreframe_sink_{what}_owned") for sink in self.sinks.values()]
+                     for what in ("partitions", "ledger_partitions")]
+            if all(sum(each) == 4 and min(each) > 0 for each in owned):
                 return
-            assert time.monotonic() < deadline, f"partitions of the ledger topic by sink: {owned}"
+            assert time.monotonic() < deadline, f"partitions of blocks and of the ledger by sink: {owned}"
             time.sleep(0.1)
 
     def sealer(self) -> str | None:

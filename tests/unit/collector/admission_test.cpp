@@ -11,7 +11,7 @@ namespace {
 struct AdmissionFixture {
   service::Metrics registry{"collector"};
   CollectorMetrics metrics{registry};
-  Admission admission{4, metrics};
+  Admission admission{{.blocks = 4, .series = 1}, metrics};
 
   Result<Admitted> admit(const wire::EnvelopeHeader& header, const std::string& agent = "agent-1") {
     return admission.admit(agent, id_of(header), sealed(header));
@@ -30,6 +30,7 @@ TEST_CASE("blocks go to the blocks topic by window, series records to the series
   const auto start = f.admit(start_header("agent-1", 5, 1));
   REQUIRE(start.ok());
   CHECK(start->topic == transport::Topic::series);
+  CHECK(start->partition == 0);  // the topic has one, whatever the series was told of the blocks
   CHECK_THAT(start->key, Catch::EndsWith("/0/start"));
 }
 
