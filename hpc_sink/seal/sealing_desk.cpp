@@ -27,9 +27,9 @@ bool sealed_by(const SealRow& row, const std::string& sink) {
 
 }  // namespace
 
-SealingDesk::SealingDesk(DeskOptions options, SealKey key, DeskSurroundings around)
+SealingDesk::SealingDesk(DeskOptions options, const SealKey& key, DeskSurroundings around)
     : options_(std::move(options)),
-      sealer_{std::move(key), options_.sink, options_.destination},
+      sealer_{key, options_.sink, options_.destination},
       around_(std::move(around)) {}
 
 bool SealingDesk::ours(const std::string& detector) const {
@@ -160,7 +160,7 @@ Status SealingDesk::heard(const Uuid& uid) {
 Status SealingDesk::complete_from_files(const Uuid& uid, const std::string& detector) {
   FF_ASSIGN(const std::vector<SealRow> seals, around_.catalogue.seals(uid));
   if (seals.empty() || sealed_by(seals.back(), options_.sink) || completed_.contains(uid)) return {};
-  const Status joined = join_sealed_series(around_.catalogue, options_.folder, uid, detector);
+  Status joined = join_sealed_series(around_.catalogue, options_.folder, uid, detector);
   if (joined.ok()) {
     completed_.insert(uid);
     return {};

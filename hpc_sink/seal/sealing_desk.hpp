@@ -54,7 +54,7 @@ struct DeskSurroundings {
 
 class SealingDesk {
  public:
-  SealingDesk(DeskOptions options, SealKey key, DeskSurroundings around);
+  SealingDesk(DeskOptions options, const SealKey& key, DeskSurroundings around);
 
   /// Joins one record. Errors: those of the catalogue.
   [[nodiscard]] Status take(const LedgerNews& news);

@@ -48,7 +48,7 @@ Status SealingDesk::tick() {
       over.emplace_back(uid, std::move(reason));
   }
   for (const auto& [uid, reason] : over) {
-    const Status closed = close(uid, open_.at(uid), reason);
+    Status closed = close(uid, open_.at(uid), reason);
     if (!closed.ok() && closed.error().code != Errc::stopped) return closed;
   }
   around_.metrics.series_sealing.set(static_cast<double>(open_.size()));

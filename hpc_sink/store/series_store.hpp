@@ -144,7 +144,7 @@ class SeriesStore {
 
   // recovery
   [[nodiscard]] Status open_catalogue();
-  void open_desk(SealKey key);
+  void open_desk(const SealKey& key);
   [[nodiscard]] Status recover();
   [[nodiscard]] Status recover_folder(const std::filesystem::path& folder);
   [[nodiscard]] Result<bool> may_hold_own_files(const Uuid& series) const;

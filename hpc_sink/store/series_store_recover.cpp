@@ -16,10 +16,10 @@ Result<std::unique_ptr<SeriesStore>> SeriesStore::open(StoreOptions options, Sto
   std::filesystem::create_directories(options.folder, code);
   if (code) return fail(Errc::io_error, "store.path " + options.folder.string() + ": " + code.message());
   std::unique_ptr<SeriesStore> store(new SeriesStore(std::move(options), shared));
-  FF_ASSIGN(SealKey key, SealKey::load_or_create(store->options_.seal_key_file));
+  FF_ASSIGN(const SealKey key, SealKey::load_or_create(store->options_.seal_key_file));
   service::log_info("seals are signed with", {{"public_key", to_text(key.public_key())}});
   FF_TRY(store->open_catalogue());
-  store->open_desk(std::move(key));
+  store->open_desk(key);
   FF_TRY(store->recover());
   return store;
 }
@@ -38,7 +38,7 @@ Status SeriesStore::open_catalogue() {
   return {};
 }
 
-void SeriesStore::open_desk(SealKey key) {
+void SeriesStore::open_desk(const SealKey& key) {
   desk_.emplace(DeskOptions{.folder = options_.folder,
                             .sink = options_.sink,
                             .destination = options_.destination,
@@ -49,7 +49,7 @@ void SeriesStore::open_desk(SealKey key) {
                             .grace_max = options_.grace_max,
                             .idle_timeout = options_.idle_timeout,
                             .step = options_.step},
-                std::move(key),
+                key,
                 DeskSurroundings{.catalogue = *catalogue_,
                                  .publisher = *publisher_,
                                  .ownership = shared_.ownership,
