@@ -14,7 +14,7 @@ using namespace ff::test;
 using transport::Topic;
 namespace pb = foreframe::wire;
 
-constexpr const char* kGroup = "foreframe-sink";
+constexpr const char* kSegmentsGroup = "foreframe-sink";
 
 struct RealLog {
   TemporaryFolder folder;
@@ -57,19 +57,21 @@ struct RealLog {
          .open_log =
              [&](Error&) {
                return std::move(
-                   transport::open_log_reader(options, kGroup, {Topic::blocks, Topic::series}).value());
+                   transport::open_log_reader(options, kSegmentsGroup, {Topic::blocks, Topic::series})
+                       .value());
              },
          .open_ledger =
              [&](Error&) { return std::move(transport::open_log_writer(options, {Topic::ledger}).value()); },
          .open_ledger_reader =
              [&](Error&) {
-               return std::move(
-                   transport::open_log_reader(options, std::string(kGroup) + ".ledger", {Topic::ledger})
-                       .value());
+               return std::move(transport::open_log_reader(options, std::string(kSegmentsGroup) + ".ledger",
+                                                           {Topic::ledger})
+                                    .value());
              },
          .open_series_follower =
              [&](Error&) {
-               return std::move(transport::open_log_follower(options, kGroup, {Topic::series}).value());
+               return std::move(
+                   transport::open_log_follower(options, kSegmentsGroup, {Topic::series}).value());
              },
          .open_receipts =
              [&](Error&) {
@@ -102,7 +104,7 @@ TEST_CASE("segments that were freed before the sink read them end as lost(retent
   const auto blocks = log.write("blocks", Topic::blocks, series);
   const auto starts = log.write("series", Topic::series, series);
   // The sink had read nothing but was known to the log when it went away.
-  REQUIRE(transport::SegmentReader::open(log.topic("blocks"), kGroup).value()->commit(0).ok());
+  REQUIRE(transport::SegmentReader::open(log.topic("blocks"), kSegmentsGroup).value()->commit(0).ok());
   REQUIRE(blocks->free_below(20).ok());
   const std::uint64_t oldest = blocks->stats().first_offset;
   REQUIRE(oldest > 0);
