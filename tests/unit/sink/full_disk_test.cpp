@@ -40,7 +40,8 @@ std::size_t files_named(const std::filesystem::path& store, const std::string& p
 
 }  // namespace
 
-TEST_CASE("a full disk holds the sink up and costs no frame; no partial file looks whole", "[sink][path]") {
+TEST_CASE("a full disk holds the sink up and costs no frame; no partial file looks whole",
+          "[sink][path][patient]") {
   const CodedSeries series =
       make_coded_series({.shape = {Dtype::u32, 400, 400}, .tile_rows = 200, .tile_cols = 200, .frames = 24});
   const TemporaryFolder store;

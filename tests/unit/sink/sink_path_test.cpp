@@ -134,7 +134,7 @@ TEST_CASE("what is read again after everything was stored is dropped", "[sink][p
 }
 
 TEST_CASE("killed between any two steps and started again, the sink neither loses nor doubles a frame",
-          "[sink][path]") {
+          "[sink][path][patient]") {
   const CodedSeries series = make_coded_series({.frames = 40});
   using Step = sink::StoreStep;
   for (const Step step : {Step::window_written, Step::file_closed, Step::file_synced, Step::file_renamed,

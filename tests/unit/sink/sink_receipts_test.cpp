@@ -161,7 +161,7 @@ TEST_CASE("while the log takes no receipts nothing is committed; when it does ag
 }
 
 TEST_CASE("killed between any two steps and started again, the sink has written a receipt for every window",
-          "[sink][receipt]") {
+          "[sink][receipt][patient]") {
   const CodedSeries series = make_coded_series({.frames = 40});
   using Step = sink::StoreStep;
   for (const Step step : {Step::window_written, Step::file_closed, Step::file_synced, Step::file_renamed,
@@ -568,7 +568,7 @@ TEST_CASE("what the log freed before it was read is lost to retention, or comes 
   }
 }
 
-TEST_CASE("windows that had to make room are asked for again and stored", "[sink][receipt]") {
+TEST_CASE("windows that had to make room are asked for again and stored", "[sink][receipt][patient]") {
   const CodedSeries series = make_coded_series({.frames = 24});
   // The blocks of all windows mixed: with room for one window only, the others' first blocks are given up.
   std::vector<CodedRecord> records = series.records;
