@@ -23,6 +23,7 @@
 
 #include "common/base/result.hpp"
 #include "common/wire/envelope.hpp"
+#include "hpc_sink/consume/away_watch.hpp"
 #include "hpc_sink/consume/offset_ledger.hpp"
 #include "hpc_sink/consume/patience_clock.hpp"
 #include "hpc_sink/decode/done_windows.hpp"
@@ -217,6 +218,7 @@ class SeriesStore {
   std::map<std::pair<StreamKey, std::int32_t>, std::uint64_t>
       looked_;                     // for files of others: as of which assignment
   std::int64_t next_look_ns_ = 0;  // monotonic
+  AwayWatch away_;
   std::atomic<bool> quiet_{false}, has_ledger_{false};
   std::atomic<std::uint64_t> series_met_{0};
 };

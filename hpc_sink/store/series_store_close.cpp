@@ -148,6 +148,7 @@ Status SeriesStore::finish_files_of(const Uuid& uid) {
 Status SeriesStore::finish_due_files() {
   const std::int64_t age_max_ns =
       std::min(options_.file_max_time.count(), std::max<std::int64_t>(options_.idle_timeout.count() / 2, 1));
+  const bool unsure = away_.unsure(monotonic_now_ns());  // another sink may have stored these windows
   for (auto next = files_.begin(); next != files_.end();) {
     const auto entry = next++;
     const std::vector<Verdict>& verdicts = entry->second.verdicts;
@@ -157,7 +158,7 @@ Status SeriesStore::finish_due_files() {
     if (!verdicts.empty() && !verdicts.front().tickets.empty() &&
         !shared_.offsets.valid(verdicts.front().tickets.front()))
       abandon_file(entry);
-    else if (wanted || monotonic_now_ns() - entry->second.opened_ns > age_max_ns)
+    else if (!unsure && (wanted || monotonic_now_ns() - entry->second.opened_ns > age_max_ns))
       FF_TRY(finish_file(entry));
   }
   return {};

@@ -32,15 +32,19 @@ class TwoSinks:
 
     def __enter__(self) -> "TwoSinks":
         self.path.__enter__()
-        self.path.daemons["two"] = start_sink(self.path, "two")
-        self.sinks = {"one": self.path.daemons["sink"], "two": self.path.daemons["two"]}
-        self.wait_until_shared()
+        self.sinks = {"one": self.path.daemons["sink"]}
+        try:
+            self.sinks["two"] = self.path.daemons["two"] = start_sink(self.path, "two")
+            self.wait_until_shared()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         for sink in self.sinks.values():
             sink.stop()
-        self.path.stop()
+        self.path.__exit__()
 
     def wait_until_shared(self) -> None:
         deadline = time.monotonic() + 60
