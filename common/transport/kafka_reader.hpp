@@ -85,7 +85,6 @@ class KafkaReader final : public LogReader {
   Status try_damaged();
   void look_at_standing(const Place& place, KafkaPartition& partition);
   bool jumps(const Place& place, const KafkaPartition& partition, std::int64_t offset) const;
-  std::optional<std::int64_t> ask_for_offset(const Place& place, std::int64_t which) const;
   std::int64_t oldest_offset(const Place& place, std::int64_t otherwise) const;
   std::int64_t end_of_log(const Place& place) const;
   Status fetch_from(const Place& place, std::int64_t offset);

@@ -45,22 +45,12 @@ std::int64_t KafkaReader::end_of_log(const Place& place) const {
   return code == RD_KAFKA_RESP_ERR_NO_ERROR ? end : -1;
 }
 
-/// The broker's word on where a partition begins or ends now; nothing when it does not answer in time.
-/// rd_kafka_query_watermark_offsets would say the same, but before librdkafka 2.3 never returns while the broker is away.
-std::optional<std::int64_t> KafkaReader::ask_for_offset(const Place& place, std::int64_t which) const {
-  const KafkaPartitions asked(rd_kafka_topic_partition_list_new(1));
-  rd_kafka_topic_partition_t* const entry =
-      rd_kafka_topic_partition_list_add(asked.get(), place.first.c_str(), place.second);
-  entry->offset = which;  // as a time: the protocol's words for the ends are the same numbers
-  const auto code = rd_kafka_offsets_for_times(consumer_->client.get(), asked.get(), kKafkaRequestTimeoutMs);
-  if (code != RD_KAFKA_RESP_ERR_NO_ERROR || entry->err != RD_KAFKA_RESP_ERR_NO_ERROR || entry->offset < 0)
-    return std::nullopt;
-  return entry->offset;
-}
-
 /// Where a partition begins whose bytes don't tell.
 std::int64_t KafkaReader::oldest_offset(const Place& place, std::int64_t otherwise) const {
-  return ask_for_offset(place, RD_KAFKA_OFFSET_BEGINNING).value_or(otherwise);
+  std::int64_t oldest = -1, end = -1;
+  const auto code = rd_kafka_query_watermark_offsets(consumer_->client.get(), place.first.c_str(),
+                                                     place.second, &oldest, &end, kKafkaRequestTimeoutMs);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR ? oldest : otherwise;
 }
 
 /// Whether a record of this offset can't be the next one: only compacted topics have holes.

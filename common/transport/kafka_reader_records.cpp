@@ -126,8 +126,11 @@ bool KafkaReader::caught_up() const {
   if (!std::ranges::all_of(partitions_, at_end)) return false;
   // The ends are as of the last fetch; only the broker knows them as of now.
   return std::ranges::all_of(partitions_, [this](const auto& entry) {
-    const auto end = ask_for_offset(entry.first, RD_KAFKA_OFFSET_END);
-    return end && entry.second.next_offset >= *end;
+    std::int64_t oldest = 0, end = 0;
+    const auto code =
+        rd_kafka_query_watermark_offsets(consumer_->client.get(), entry.first.first.c_str(),
+                                         entry.first.second, &oldest, &end, kKafkaRequestTimeoutMs);
+    return code == RD_KAFKA_RESP_ERR_NO_ERROR && entry.second.next_offset >= end;
   });
 }
 
